@@ -1,0 +1,1 @@
+"""The application: who, which data, and the path that joins all."""

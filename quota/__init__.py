@@ -1,0 +1,1 @@
+"""How much? Allocations, holds and charges of persons and proposals, as an append-only ledger."""
