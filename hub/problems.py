@@ -59,6 +59,6 @@ def not_found_or_not_entitled(what: str = "data") -> RequestError:
             status=404,
             title="Not found, or not open to you",
             detail=f"There is no such {what}, or you may not read it.",
-            hint="Choose from the data listed for you, or ask the principal investigator to add you to the team.",
+            hint="Choose from the data listed for you, or ask the principal investigator to add you to it.",
         )
     )

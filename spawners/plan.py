@@ -16,6 +16,8 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Any, NewType
 
+_HERE = PurePosixPath(".")
+
 LaunchId = NewType("LaunchId", str)
 """Identity of one start (16 hexadecimal digits); holds, jobs, tokens and log lines carry it."""
 
@@ -114,7 +116,7 @@ class LaunchPlan:
     place: str
     walltime: timedelta
     mounts: tuple[Mount, ...] = ()
-    workdir: PurePosixPath = PurePosixPath(".")
+    workdir: PurePosixPath = _HERE
     files: tuple[PlannedFile, ...] = ()
     open_path: PurePosixPath | None = None
     data_link: PurePosixPath | None = None
