@@ -58,7 +58,7 @@ class LaunchRequest(BaseModel):
     )
     template: TemplateRef | None = Field(
         default=None,
-        description="Template to start from, as `id` or `id@version`; `auto` takes the best fit; null starts empty.",
+        description="Template to start from, as `id` or `id@version`; `auto` takes the best fit, null none.",
         examples=["saxs-azimuthal-integration@1"],
     )
     parameters: dict[Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,40}$")], ParameterValue] = (
