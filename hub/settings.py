@@ -106,7 +106,7 @@ class DatabaseSettings(Closed):
 
     url: str = Field(
         default="sqlite:///panhub.sqlite",
-        description="SQLAlchemy URL, SQLite or PostgreSQL (postgresql+psycopg). A password belongs into ~/.pgpass.",
+        description="SQLAlchemy URL: SQLite or postgresql+psycopg. A password belongs into ~/.pgpass.",
     )
 
 
