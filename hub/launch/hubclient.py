@@ -1,0 +1,100 @@
+"""The hub's REST API, as far as the service needs it: start a server, remove a server.
+
+The service's token has just the scopes for that (``list:users, read:servers, start:servers,
+delete:servers``). A 5xx or no answer means *unknown*: the caller looks again later.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+from urllib.parse import quote
+
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
+
+log = logging.getLogger(__name__)
+
+
+class HubAnswer(StrEnum):
+    """What came of a call."""
+
+    DONE = "done"
+    REFUSED = "refused"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class HubReply:
+    """Answer of the hub; ``text`` is its own message, for the log."""
+
+    answer: HubAnswer
+    status: int
+    text: str = ""
+
+
+class HubClient:
+    """Talks to one hub."""
+
+    def __init__(self, api_url: str, token: str) -> None:
+        self._api_url = api_url.rstrip("/")
+        self._token = token
+        self._client = AsyncHTTPClient(force_instance=True, defaults={"request_timeout": 30})
+
+    async def start_server(
+        self, username: str, server_name: str, display_name: str, options: dict[str, Any]
+    ) -> HubReply:
+        """Ask for a named server with explicit options.
+
+        The hub answers when the spawn is done or slow; a refusal is a 4xx.
+        """
+        body = {"display_name": display_name, "user_options": options}
+        reply = await self._call("POST", self._server(username, server_name), body)
+        return _read(reply, done={201, 202})
+
+    async def remove_server(self, username: str, server_name: str) -> HubReply:
+        """Stop and remove a named server. One that the hub does not know is done."""
+        reply = await self._call("DELETE", self._server(username, server_name), {"remove": True})
+        # 202: the hub is stopping it; the record goes with a later call.
+        return _read(reply, done={204, 404})
+
+    async def is_reachable(self) -> bool:
+        """Whether the hub answers at all."""
+        reply = await self._call("GET", "/", None)
+        return reply is not None and reply.code == 200
+
+    def close(self) -> None:
+        """Release connections."""
+        self._client.close()
+
+    def _server(self, username: str, server_name: str) -> str:
+        return f"/users/{quote(username, safe='')}/servers/{quote(server_name, safe='')}"
+
+    async def _call(self, method: str, path: str, body: dict[str, Any] | None) -> HTTPResponse | None:
+        request = HTTPRequest(
+            self._api_url + path,
+            method=method,
+            headers={"Authorization": f"token {self._token}", "Content-Type": "application/json"},
+            body=None if body is None else json.dumps(body),
+            allow_nonstandard_methods=True,
+            connect_timeout=5,
+            request_timeout=30,
+        )
+        try:
+            return await self._client.fetch(request, raise_error=False)
+        except OSError as error:
+            log.warning("The hub does not answer %s %s: %s", method, path, error)
+            return None
+
+
+def _read(reply: HTTPResponse | None, *, done: set[int]) -> HubReply:
+    if reply is None or reply.code == 599:
+        return HubReply(HubAnswer.UNKNOWN, 599)
+    text = reply.body[:500].decode("utf-8", "replace") if reply.body else ""
+    if reply.code in done:
+        return HubReply(HubAnswer.DONE, reply.code, text)
+    if 400 <= reply.code < 500:
+        return HubReply(HubAnswer.REFUSED, reply.code, text)
+    return HubReply(HubAnswer.UNKNOWN, reply.code, text)
