@@ -1,0 +1,227 @@
+"""From a site's profiles file to what the launch path works with.
+
+Everything wrong in the file is reported at once, each fault with file, line, key and cause; the
+service does not start on a file with a fault. Paths of environments may be relative to a root, so
+that one file serves a checkout wherever it lies.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from profiles.models import EnvironmentEntry, LocalPlace, ProfileEntry, ProfilesFile
+from spawners.plan import Environment, Size
+
+Key = tuple[str | int, ...]
+
+_DEEPEST = 12
+"""No key of the file lies deeper; an alias that holds itself would have no end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing to mend. ``line`` counts from 1; ``key`` is the path through the file."""
+
+    file: Path
+    line: int
+    key: str
+    cause: str
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}"
+        return f"{where}: {self.key}: {self.cause}" if self.key else f"{where}: {self.cause}"
+
+
+class ProfilesError(Exception):
+    """The profiles file cannot be used. ``faults`` lists all that is to be mended."""
+
+    def __init__(self, faults: Iterable[Fault]) -> None:
+        self.faults = tuple(faults)
+        super().__init__("\n".join(str(fault) for fault in self.faults))
+
+
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """What a site offers, with every reference known to hold. Order is that of the file."""
+
+    environments: Mapping[str, Environment]
+    sizes: Mapping[str, Size]
+    places: Mapping[str, LocalPlace]
+    profiles: Mapping[str, ProfileEntry]
+    default_profile: str
+
+
+def load_profiles(path: Path, *, root: Path | None = None) -> Profiles:
+    """Read and check a profiles file.
+
+    Parameters
+    ----------
+    path
+        The YAML file.
+    root
+        Folder that relative paths in it start from; by default the folder of the file.
+
+    Raises
+    ------
+    ProfilesError
+        If anything in it is wrong, with all faults.
+    """
+    document = _Document.read(path)
+    try:
+        file = ProfilesFile.model_validate(document.content)
+    except ValidationError as error:
+        raise ProfilesError(
+            document.fault(_key_of(e["loc"], document.content), _cause_of(e["msg"])) for e in error.errors()
+        ) from error
+    if broken := file.broken_references():
+        raise ProfilesError(document.fault(error.key, str(error)) for error in broken)
+    return Profiles(
+        environments=_environments(file, document, (root or path.parent).absolute()),
+        sizes=MappingProxyType(
+            {
+                name: Size(id=name, title=s.title, cpus=s.cpus, memory_mib=s.memory_mib, gpus=s.gpus)
+                for name, s in file.sizes.items()
+            }
+        ),
+        places=MappingProxyType(dict(file.places)),
+        profiles=MappingProxyType(dict(file.profiles)),
+        default_profile=file.default_profile,
+    )
+
+
+def _environments(file: ProfilesFile, document: _Document, root: Path) -> Mapping[str, Environment]:
+    made: dict[str, Environment] = {}
+    faults: list[Fault] = []
+    for name, entry in file.environments.items():
+        try:
+            made[name] = _environment(name, entry, root)
+        except OSError as error:
+            cause = f"cannot read the lock file: {error.strerror} ({error.filename})"
+            faults.append(document.fault(("environments", name, "lock"), cause))
+    if faults:
+        raise ProfilesError(faults)
+    return MappingProxyType(made)
+
+
+def _environment(name: str, entry: EnvironmentEntry, root: Path) -> Environment:
+    lock_sha256 = entry.lock_sha256
+    if lock_sha256 is None:
+        assert entry.lock is not None
+        lock_sha256 = hashlib.sha256((root / entry.lock).read_bytes()).hexdigest()
+    return Environment(
+        id=name,
+        title=entry.title,
+        prefix=PurePosixPath(root / entry.prefix),
+        lock_sha256=lock_sha256,
+        kernel=entry.kernel,
+    )
+
+
+class _Document:
+    """A YAML file with the line of each key."""
+
+    def __init__(self, path: Path, node: yaml.Node, content: Any) -> None:
+        self._path = path
+        self._node = node
+        self.content = content
+
+    @classmethod
+    def read(cls, path: Path) -> _Document:
+        try:
+            loader = yaml.SafeLoader(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise ProfilesError([Fault(path, 1, "", f"cannot be read: {error}")]) from error
+        except yaml.YAMLError as error:
+            raise ProfilesError([_syntax_fault(path, error)]) from error
+        try:
+            node = loader.get_single_node()
+            if node is None:
+                raise ProfilesError([Fault(path, 1, "", "the file is empty")])
+            _refuse_repeated_keys(path, node)
+            return cls(path, node, loader.construct_document(node))
+        except yaml.YAMLError as error:
+            raise ProfilesError([_syntax_fault(path, error)]) from error
+        finally:
+            loader.dispose()
+
+    def fault(self, key: Key, cause: str) -> Fault:
+        """A fault at ``key``; the line is that of the deepest part of the key that is there."""
+        return Fault(self._path, _line_of(self._node, key), ".".join(str(part) for part in key), cause)
+
+
+def _line_of(node: yaml.Node, key: Key) -> int:
+    line = node.start_mark.line
+    for part in key:
+        found = _child(node, part)
+        if found is None:
+            break
+        line, node = found
+    return line + 1
+
+
+def _child(node: yaml.Node, part: str | int) -> tuple[int, yaml.Node] | None:
+    if isinstance(node, yaml.MappingNode):
+        for name, value in node.value:
+            if name.value == str(part):
+                return name.start_mark.line, value
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        item = node.value[part]
+        return item.start_mark.line, item
+    return None
+
+
+def _refuse_repeated_keys(path: Path, node: yaml.Node, key: Key = ()) -> None:
+    # YAML keeps the last of two equal keys without a word: half of a rule would be lost.
+    if len(key) > _DEEPEST:
+        raise ProfilesError([Fault(path, node.start_mark.line + 1, "", "is nested too deep")])
+    if isinstance(node, yaml.SequenceNode):
+        for index, value in enumerate(node.value):
+            _refuse_repeated_keys(path, value, (*key, index))
+    elif isinstance(node, yaml.MappingNode):
+        seen: set[str] = set()
+        for name, value in node.value:
+            inner = (*key, str(name.value))
+            if inner[-1] in seen:
+                text = ".".join(str(part) for part in inner)
+                raise ProfilesError([Fault(path, name.start_mark.line + 1, text, "the key stands twice")])
+            seen.add(inner[-1])
+            _refuse_repeated_keys(path, value, inner)
+
+
+def _syntax_fault(path: Path, error: yaml.YAMLError) -> Fault:
+    mark = getattr(error, "problem_mark", None)
+    cause = getattr(error, "problem", None) or str(error)
+    return Fault(path, mark.line + 1 if mark else 1, "", f"is not YAML: {cause}")
+
+
+def _key_of(loc: Key, content: Any) -> Key:
+    """Path through the file, without the names of union members and keys that pydantic adds."""
+    key: list[str | int] = []
+    for part in loc:
+        if isinstance(content, dict):
+            # A missing key is its parent's fault and named; anything else pydantic made up.
+            if part not in content and not _is_key(part):
+                break
+            content = content.get(part)
+        elif isinstance(content, list) and isinstance(part, int) and part < len(content):
+            content = content[part]
+        else:
+            break
+        key.append(part)
+    return tuple(key)
+
+
+def _is_key(part: str | int) -> bool:
+    return isinstance(part, str) and part.isidentifier() and part.islower()
+
+
+def _cause_of(message: str) -> str:
+    return message.removeprefix("Value error, ")
