@@ -14,12 +14,22 @@ class StaffRole(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class PosixClaim:
+    """POSIX account as the identity provider states it; None where it does not say."""
+
+    uid: int | None = None
+    gid: int | None = None
+    home: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Person:
     """One person as our database knows them; written at login.
 
     ``username`` is the hub user and POSIX name. ``user_id`` is the facility's id, by which the
     catalogue knows them; None for a person whom no facility account was bound to yet.
     ``groups`` are normalised (``panhub:users``, ``instrument:id11``, ``staff:computing``).
+    ``posix`` is what the provider last said of the account; `hub.identity.accounts` judges it.
     """
 
     id: int
@@ -32,6 +42,7 @@ class Person:
     groups: frozenset[str] = frozenset()
     roles: frozenset[StaffRole] = frozenset()
     is_blocked: bool = False
+    posix: PosixClaim = PosixClaim()
 
     @property
     def is_operator(self) -> bool:
