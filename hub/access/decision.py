@@ -51,7 +51,6 @@ def decide(
         Union of all grants with their reasons, or the row that denies.
     """
     if denial := _unusable(subject, policy):
-        # Row 1, unless the site lets people without a facility account read what is public.
         return Decision(investigation.id, row=1, metadata=Visibility.HIDDEN, denial=denial)
     if investigation.is_proprietary and not _may_know(subject, investigation, now, policy):
         return Decision(investigation.id, row=2, metadata=Visibility.HIDDEN, denial=_NOT_OPEN)
@@ -89,16 +88,15 @@ def _grants(
     subject: Subject, investigation: Investigation, now: datetime, policy: AccessPolicy
 ) -> Iterator[Grant]:
     today = now.date()
-    yield from _team(subject, investigation, policy)
-    yield from _instrument(subject, investigation, policy)
-    yield from _explicit(subject, investigation, today, policy)
-    yield from _break_glass(subject, now, policy)
+    if subject.user_id is not None:
+        yield from _team(subject, investigation, policy)
+        yield from _instrument(subject, investigation, policy)
+        yield from _explicit(subject, investigation, today, policy)
+        yield from _break_glass(subject, now, policy)
     yield from _released(investigation, today, policy)
 
 
 def _membership(subject: Subject, investigation: Investigation) -> tuple[TeamMember, ...]:
-    if subject.user_id is None:
-        return ()
     return tuple(member for member in investigation.team if member.user_id == subject.user_id)
 
 
@@ -128,7 +126,7 @@ def _explicit(
     subject: Subject, investigation: Investigation, today: date, policy: AccessPolicy
 ) -> Iterator[Grant]:
     row = policy.explicit_grant
-    if not row.is_on or subject.user_id is None:
+    if not row.is_on:
         return
     for given in investigation.grants:
         if given.user_id == subject.user_id and given.expires >= today:
