@@ -188,11 +188,12 @@ def _refuse_repeated_keys(path: Path, node: yaml.Node, key: Key = ()) -> None:
     elif isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for name, value in node.value:
-            inner = (*key, str(name.value))
-            if inner[-1] in seen:
+            this = str(name.value)
+            inner = (*key, this)
+            if this in seen:
                 text = ".".join(str(part) for part in inner)
                 raise ProfilesError([Fault(path, name.start_mark.line + 1, text, "the key stands twice")])
-            seen.add(inner[-1])
+            seen.add(this)
             _refuse_repeated_keys(path, value, inner)
 
 

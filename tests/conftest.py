@@ -1,0 +1,62 @@
+"""Rules that hold for every test: no blocked event loop, and no network in unit tests."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+from tests.support.loopwatch import LoopWatch
+
+UNIT = Path(__file__).parent / "unit"
+WATCH = pytest.StashKey[LoopWatch]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Start the watch of event loops."""
+    config.addinivalue_line("markers", "may_block(reason): this test blocks an event loop on purpose")
+    config.stash[WATCH] = watch = LoopWatch()
+    watch.start()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End the watch."""
+    if watch := config.stash.get(WATCH, None):
+        watch.stop()
+
+
+def _fail_if_blocked(item: pytest.Item) -> None:
+    found = item.config.stash[WATCH].take()
+    if found and item.get_closest_marker("may_block") is None:
+        text = "\n".join(str(violation) for violation in found)
+        pytest.fail(f"an event loop was blocked:\n{text}", pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
+    """Watch what fixtures do."""
+    item.config.stash[WATCH].take()
+    yield
+    _fail_if_blocked(item)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Watch the test."""
+    yield
+    _fail_if_blocked(item)
+
+
+@pytest.fixture(autouse=True)
+def _no_network_in_unit_tests(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if UNIT not in request.path.parents:
+        return
+
+    def refuse(self: socket.socket, address: object) -> None:
+        if self.family in (socket.AF_INET, socket.AF_INET6):
+            raise AssertionError(f"a unit test must not use the network: {address}")
+        super(socket.socket, self).connect(address)
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
