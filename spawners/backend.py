@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from pathlib import PurePosixPath
 from typing import Any, Protocol
 
-from spawners.plan import Credentials, LaunchId, LaunchPlan
+from spawners.plan import Account, Credentials, LaunchId, LaunchPlan
 
 Handle = Mapping[str, Any]
 """JSON object by which a backend finds its session again."""
@@ -94,6 +95,22 @@ class Started:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """Where a session sees its files: ``root`` stands before every mount's target.
+
+    A place with a namespace or container of its own shows ``/data/…`` as such (root ``/``); one
+    without shows the same tree below a folder.
+    """
+
+    root: PurePosixPath
+    home: PurePosixPath
+
+    def shown(self, target: PurePosixPath) -> PurePosixPath:
+        """Path at which the session sees an absolute target."""
+        return self.root / target.relative_to("/")
+
+
 class BackendError(Exception):
     """The backend said no; the text is fit for a person."""
 
@@ -127,6 +144,10 @@ class Backend(Protocol):
 
     async def status(self, handles: Mapping[LaunchId, Handle]) -> Mapping[LaunchId, Status]:
         """State of all given sessions, by as few queries as possible. Never raises."""
+        ...
+
+    def view(self, launch_id: LaunchId, account: Account) -> View:
+        """Where the session would see its files; asked before the plan is made, no I/O."""
         ...
 
     async def find(self) -> Mapping[LaunchId, Handle]:

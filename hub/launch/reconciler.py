@@ -1,0 +1,211 @@
+"""Compares the session table with what the backends say, and mends the difference.
+
+`Watcher` looks at every live session once a period, by one query a backend, and ends what is
+over. `Reconciler` runs at start and every minute: it finds sessions whose handle a crash kept
+from the table, releases holds of launches that nobody completes, repeats stops and removals that
+did not get through, and ends what no row speaks for. *Unknown* changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from sqlalchemy.orm import Session
+
+from hub.database import Database
+from hub.launch import store
+from hub.launch.handover import HandOver
+from hub.launch.ledgering import Books
+from hub.launch.runner import Runner, utcnow
+from hub.launch.states import LIVE, MAY_RUN, EndReason, LaunchState, Target
+from hub.launch.store import Launch
+from spawners.backend import BackendError, Handle, State, Status
+from spawners.plan import LaunchId
+
+log = logging.getLogger(__name__)
+
+_AT_BACKEND = {LaunchState.SUBMITTED, LaunchState.RUNNING, LaunchState.ENDING}
+
+
+class Watcher:
+    """Follows all live sessions by one status query a backend and period."""
+
+    def __init__(self, *, db: Database, runner: Runner, start_timeout: timedelta) -> None:
+        self._db = db
+        self._runner = runner
+        self._start_timeout = start_timeout
+        self.last: dict[LaunchId, Status] = {}
+        self._running_since: dict[LaunchId, datetime] = {}
+
+    async def look(self) -> None:
+        """Ask all backends once, and end what is over."""
+        launches = await self._db.run(lambda s: store.in_states(s, _AT_BACKEND))
+        by_place: dict[str, list[Launch]] = defaultdict(list)
+        for launch in launches:
+            if launch.handle is not None:
+                by_place[launch.place or ""].append(launch)
+        self.last = {key: status for key, status in self.last.items() if key in {x.id for x in launches}}
+        for place, here in by_place.items():
+            backend = self._runner.backends.get(place)
+            if backend is None:
+                continue
+            handles: dict[LaunchId, Handle] = {launch.id: launch.handle or {} for launch in here}
+            answers = await backend.status(handles)
+            for launch in here:
+                await self._follow(launch, answers.get(launch.id, Status(State.UNKNOWN)))
+
+    async def _follow(self, launch: Launch, status: Status) -> None:
+        before = self.last.get(launch.id)
+        self.last[launch.id] = status
+        if before is not None and before != status:
+            self._runner.tell(launch)
+        if status.state is State.GONE:
+            await self._runner.finish(launch)
+        elif launch.state is LaunchState.SUBMITTED and status.state is State.RUNNING:
+            await self._limit_start(launch)
+
+    async def _limit_start(self, launch: Launch) -> None:
+        """End a session that runs but does not answer in time; waiting in a queue does not count."""
+        since = self._running_since.setdefault(launch.id, utcnow())
+        if utcnow() - since > self._start_timeout:
+            await want_stop(self._db, self._runner, launch, EndReason.START_TIMEOUT)
+
+
+class Reconciler:
+    """Brings session table, backends, ledger and hub into agreement."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        books: Books,
+        runner: Runner,
+        hand_over: HandOver,
+        grace: timedelta,
+    ) -> None:
+        self._db = db
+        self._books = books
+        self._runner = runner
+        self._hand_over = hand_over
+        self._grace = grace
+
+    async def at_start(self) -> None:
+        """What a service does before it serves: go on where the last one stopped."""
+        await self.reconcile()
+        for launch in await self._db.run(lambda s: store.in_states(s, _AT_BACKEND)):
+            if launch.state is LaunchState.SUBMITTED and launch.url is not None:
+                self._runner.watch_answer(launch)
+            if launch.deadline is not None and launch.handle is not None:
+                await self._set_deadline(launch, launch.deadline)
+
+    async def _set_deadline(self, launch: Launch, deadline: datetime) -> None:
+        try:
+            await self._runner.backends[launch.place or ""].set_deadline(
+                launch.id, launch.handle or {}, deadline
+            )
+        except (BackendError, KeyError) as error:
+            log.warning("Launch %s: deadline not confirmed: %s", launch.id, error)
+
+    async def reconcile(self) -> None:
+        """One round."""
+        for place, backend in self._runner.backends.items():
+            try:
+                found = await backend.find()
+            except BackendError as error:
+                log.warning("Place %s does not say what runs there: %s", place, error)
+                continue
+            await self._compare(place, found)
+        await self._give_up_unfinished()
+        await self._repeat_stops()
+        await self._settle_leftovers()
+        await self._hand_over.sweep()
+
+    async def _compare(self, place: str, found: Mapping[LaunchId, Handle]) -> None:
+        rows = await self._db.run(lambda s: {key: store.get(s, key) for key in found})
+        for launch_id, handle in found.items():
+            launch = rows[launch_id]
+            if launch is None or not launch.is_live:
+                await self._end_orphan(place, launch_id, handle)
+            elif launch.handle is None and not self._runner.is_submitting(launch_id):
+                await self._runner.submitted(launch, dict(handle), "Found again after a restart.")
+        held = await self._db.run(lambda s: store.in_states(s, {LaunchState.HELD, LaunchState.ENDING}))
+        for launch in held:
+            if launch.place == place and launch.id not in found:
+                await self._not_found(launch)
+
+    async def _end_orphan(self, place: str, launch_id: LaunchId, handle: Handle) -> None:
+        """End what runs without a live row: its launch was ended or is not ours to know."""
+        log.warning("Place %s runs %s, which no live session speaks for: ending it", place, launch_id)
+        try:
+            await self._runner.backends[place].stop(launch_id, handle)
+            await self._runner.backends[place].forget(launch_id, handle)
+        except BackendError as error:
+            log.warning("Orphan %s is not ended yet: %s", launch_id, error)
+
+    async def _not_found(self, launch: Launch) -> None:
+        """A held launch that its backend does not have: nothing was started."""
+        if launch.handle is not None or self._runner.is_submitting(launch.id):
+            return
+        if launch.target is Target.STOP or launch.state is LaunchState.ENDING:
+            reason = EndReason(launch.end_reason) if launch.end_reason else EndReason.CANCELLED
+            await self._runner.end_unstarted(launch.id, reason)
+        elif launch.held_at is not None and utcnow() - launch.held_at > self._grace:
+            await self._runner.end_unstarted(launch.id, EndReason.NOT_HANDED_OVER)
+        else:
+            # The hub asks again with the session's environment; then it is submitted anew.
+            await self._db.run(lambda s: store.change(s, launch.id, report_hash=None))
+
+    async def _give_up_unfinished(self) -> None:
+        waiting = {LaunchState.REQUESTED, LaunchState.PLANNED}
+        for launch in await self._db.run(lambda s: store.in_states(s, waiting)):
+            if utcnow() - (launch.planned_at or launch.created_at) <= self._grace:
+                continue
+            if launch.state is LaunchState.REQUESTED:
+                await self._hand_over.give_up(launch)
+            else:
+                await self._runner.end_unstarted(launch.id, EndReason.NOT_HANDED_OVER)
+
+    async def _repeat_stops(self) -> None:
+        for launch in await self._db.run(lambda s: store.in_states(s, MAY_RUN)):
+            if launch.target is Target.STOP and launch.handle is not None:
+                self._runner.stop(launch)
+
+    async def _settle_leftovers(self) -> None:
+        """Close holds of launches that are over: a crash between two transactions left them."""
+
+        def leftovers(session: Session) -> None:
+            for launch_id in self._books.open_launches(session):
+                launch = store.get(session, launch_id)
+                if launch is None or launch.state not in LIVE:
+                    log.warning("Hold of %s was left open; releasing it", launch_id)
+                    self._books.release_id(session, launch_id, utcnow())
+
+        await self._db.run(leftovers)
+
+
+async def want_stop(db: Database, runner: Runner, launch: Launch, reason: EndReason) -> None:
+    """Set the target of a launch to stop, for a reason of the service's own, and stop it."""
+
+    def want(session: Session) -> Launch | None:
+        return store.change(
+            session, launch.id, only_in=MAY_RUN, target=Target.STOP, end_reason=launch.end_reason or reason
+        )
+
+    wanted = await db.run(want)
+    if wanted is not None:
+        runner.stop(wanted)
+
+
+async def every(period_s: float, what: str, work: object) -> None:
+    """Run an async callable for ever; a fault is logged and the next round comes."""
+    assert callable(work)
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("Fault in %s; it goes on", what)
+        await asyncio.sleep(period_s)

@@ -1,0 +1,327 @@
+"""The spawner in the hub: it asks the engine, and translates.
+
+Nothing is decided or kept here. The session table of the engine is the truth; this class finds
+its launch there by (user, server name), so a hub that lost its own state finds its sessions
+again. What the hub does with a spawner's exceptions decides what may raise: ``poll``,
+``get_url``, ``stop`` and ``progress`` never do (an exception would make the hub drop a session
+that runs); an engine that does not answer is *unknown*, and unknown goes on running.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+from jupyterhub import orm
+from jupyterhub.spawner import Spawner, SpawnException
+from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+from tornado.web import HTTPError
+from traitlets import Float, Unicode, default
+
+_PLAN_DEADLINE_S = 0.8
+"""Over a second, the hub's form would show a pending page without the reason of a refusal."""
+
+_RETRY_S = 0.5
+_WAIT_S = 20.0
+_SHARED_STATUS_S = 1.0
+"""All spawners of the hub share one status answer this long."""
+
+
+class EngineUnavailableError(Exception):
+    """The engine did not answer: nothing is known."""
+
+
+class LaunchRefusedError(SpawnException):  # type: ignore[misc, unused-ignore]
+    """A refusal of the engine, as the hub's pages and REST API show it."""
+
+    def __init__(self, problem: dict[str, Any]) -> None:
+        text = " ".join(part for part in (problem.get("detail", ""), problem.get("hint", "")) if part)
+        super().__init__(text, reason="not_entitled", status_code=int(problem.get("status", 400)))
+        self.jupyterhub_message = text
+        self.code = str(problem.get("code", "refused"))
+        self.headers = {"X-PanHub-Code": self.code}
+
+    def __str__(self) -> str:
+        return str(self.jupyterhub_message)
+
+
+class Engine:
+    """The engine's internal interface, shared by all spawners of one hub."""
+
+    def __init__(self, url: str, secret: str) -> None:
+        self._url = url.rstrip("/")
+        self._headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+        self._client = AsyncHTTPClient(force_instance=True, max_clients=500)
+        self._sessions: dict[str, Any] = {}
+        self._sessions_at = 0.0
+        self._asking: asyncio.Task[dict[str, Any]] | None = None
+
+    async def call(self, method: str, path: str, body: object = None, *, timeout_s: float) -> dict[str, Any]:
+        """One call; a refusal raises `LaunchRefusedError`, no answer `EngineUnavailableError`."""
+        request = HTTPRequest(
+            f"{self._url}/internal/{path}",
+            method=method,
+            headers=self._headers,
+            body=None if body is None else json.dumps(body),
+            connect_timeout=timeout_s,
+            request_timeout=timeout_s,
+        )
+        try:
+            reply = await self._client.fetch(request, raise_error=False)
+        except OSError as error:
+            raise EngineUnavailableError(str(error)) from error
+        if reply.code >= 500 and "problem+json" not in reply.headers.get("Content-Type", ""):
+            raise EngineUnavailableError(f"status {reply.code}")
+        try:
+            answer = json.loads(reply.body or b"{}")
+        except ValueError as error:
+            raise EngineUnavailableError("not JSON") from error
+        if reply.code >= 400:
+            if answer.get("code", "").startswith("http_5"):
+                raise EngineUnavailableError(answer["code"])
+            raise LaunchRefusedError(answer)
+        assert isinstance(answer, dict)
+        return answer
+
+    async def session(self, key: str) -> dict[str, Any] | None:
+        """The live launch of ``username/server_name``; one query a second serves all who ask.
+
+        Raises
+        ------
+        EngineUnavailableError
+            If the engine does not answer.
+        """
+        if time.monotonic() - self._sessions_at > _SHARED_STATUS_S:
+            if self._asking is None or self._asking.done():
+                self._asking = asyncio.create_task(self.call("GET", "sessions", timeout_s=5))
+            answer = await asyncio.shield(self._asking)
+            self._sessions, self._sessions_at = answer["sessions"], time.monotonic()
+        found: dict[str, Any] | None = self._sessions.get(key)
+        return found
+
+    def forget(self) -> None:
+        """Make the next question a fresh one."""
+        self._sessions_at = 0.0
+
+
+class PanSpawner(Spawner):  # type: ignore[misc, unused-ignore]
+    """Starts sessions by the engine's launch path."""
+
+    engine_url = Unicode(
+        "http://127.0.0.1:8002/services/panhub",
+        help="""Base URL of the engine's service, on its own port.
+
+        The hub reaches it directly, not through the proxy.
+        """,
+    ).tag(config=True)
+
+    engine_secret_file = Unicode(
+        "",
+        help="""File with the secret by which the hub proves itself to the engine.
+
+        Only the hub's and the engine's account may read it. Required.
+        """,
+    ).tag(config=True)
+
+    hand_over_timeout = Float(
+        60.0,
+        help="""Seconds for which a start goes on asking an engine that does not answer.
+
+        After that the start fails; what the engine knows of it, it ends itself.
+        """,
+    ).tag(config=True)
+
+    _engines: ClassVar[dict[tuple[str, str], Engine]] = {}
+
+    launch_id = ""
+    token_id: int | None = None
+
+    @property
+    def engine(self) -> Engine:
+        """The engine's client, one for all spawners with the same settings."""
+        key = (self.engine_url, self.engine_secret_file)
+        if key not in self._engines:
+            secret = Path(self.engine_secret_file).read_text(encoding="utf-8").strip()
+            self._engines[key] = Engine(self.engine_url, secret)
+        return self._engines[key]
+
+    @property
+    def _key(self) -> str:
+        return f"{self.user.name}/{self.name}"
+
+    # --- what the hub asks before a start -----------------------------------------------------
+
+    async def _run_apply_user_options(self, user_options: object) -> None:
+        """Let the engine plan this start. Called by the hub for every way in.
+
+        The trait ``apply_user_options`` is not used: its wrapper logs each refusal with a traceback.
+        """
+        body = {"username": self.user.name, "server_name": self.name, "options": user_options}
+        try:
+            answer = await self.engine.call("POST", "plans", body, timeout_s=_PLAN_DEADLINE_S)
+        except EngineUnavailableError as error:
+            self.log.warning("The engine did not plan %s: %s", self._log_name, error)
+            raise LaunchRefusedError(_engine_down()) from None
+        self.launch_id = answer["launch_id"]
+
+    def options_from_query(self, query_data: dict[str, Any]) -> dict[str, Any]:
+        """Refuse: a link may pre-fill our own form, but a GET never starts a session."""
+        raise HTTPError(400, "A link does not start a session; open the page New session.")
+
+    @default("options_form")
+    def _default_options_form(self) -> str:
+        # Never empty, or a GET of the hub's own form would start a session.
+        return '<p><a href="/services/panhub/new">New session</a></p>'
+
+    @default("options_from_form")
+    def _default_options_from_form(self) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        # The hub's own form has no fields: its POST asks for the default session.
+        return lambda _form: {}
+
+    async def rename(self, old_name: str, new_name: str) -> None:
+        """Refuse: the engine knows a session by its name."""
+        raise HTTPError(400, "A session cannot be renamed; give it another display name.")
+
+    # --- start --------------------------------------------------------------------------------
+
+    async def start(self) -> str:
+        """Ask the engine to start, and wait until the session answers."""
+        token = orm.APIToken.find(self.user.db, self.api_token)
+        self.token_id = token.id if token is not None else None
+        self.engine.forget()
+        environment = {key: str(value) for key, value in self.get_env().items()}
+        body = {"environment": environment}
+        answer = await self._insist("POST", f"launches/{self.launch_id}/start", body)
+        while answer["state"] != "running":
+            if answer["problem"] is not None:
+                raise LaunchRefusedError(answer["problem"])
+            answer = await self._insist("GET", f"launches/{self.launch_id}/wait?timeout={_WAIT_S:g}")
+            if answer["state"] == "held":
+                # The engine was restarted before it submitted: it needs the environment again.
+                answer = await self._insist("POST", f"launches/{self.launch_id}/start", body)
+        return str(answer["url"])
+
+    async def _insist(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """Call until the engine answers, for ``hand_over_timeout`` seconds of silence."""
+        give_up = time.monotonic() + self.hand_over_timeout
+        while True:
+            try:
+                return await self.engine.call(method, path, body, timeout_s=_WAIT_S + 10)
+            except EngineUnavailableError as error:
+                if time.monotonic() > give_up:
+                    self.log.warning("The engine does not answer for %s: %s", self._log_name, error)
+                    raise LaunchRefusedError(_engine_down()) from None
+                await asyncio.sleep(_RETRY_S)
+
+    # --- what never raises --------------------------------------------------------------------
+
+    async def poll(self) -> int | None:
+        """None while the session may run, 0 once the engine says it is over."""
+        if self._start_pending and self.launch_id == "":
+            return 0  # the engine refused it, or never saw it: there is nothing to stop
+        try:
+            found = await self.engine.session(self._key)
+        except (EngineUnavailableError, LaunchRefusedError, OSError) as error:
+            self.log.warning("The engine does not say how %s is: %s", self._log_name, error)
+            return None
+        # A hub that restarts need not wait for what it never came to start.
+        nobodys = {"requested", "planned"} if self._check_pending else {"requested"}
+        if self._start_pending or (found is not None and found["state"] not in nobodys):
+            return None
+        self._drop_token()
+        return 0
+
+    async def get_url(self) -> str:
+        """Address of the session, once it answers. Called by a hub that restarts.
+
+        It waits as long as the session is being started, and ends when the session does.
+        """
+        while True:
+            self.engine.forget()
+            try:
+                found = await self.engine.session(self._key)
+            except (EngineUnavailableError, LaunchRefusedError, OSError):
+                found = {"state": "unknown", "url": None}
+            if found is None or self._stop_pending:
+                break
+            if found["state"] == "running":
+                self.launch_id = found["launch_id"]
+                return str(found["url"])
+            await asyncio.sleep(_RETRY_S)
+        return str(self.server.url) if self.server else "http://127.0.0.1:1"
+
+    async def stop(self, now: bool = False) -> None:
+        """Ask the engine to end the session; it decides whether that is meant."""
+        unreachable = self._waiting_for_response or self._check_pending
+        body = {
+            "username": self.user.name,
+            "server_name": self.name,
+            "cause": "unreachable" if unreachable else "asked",
+        }
+        try:
+            await self.engine.call("POST", "stops", body, timeout_s=60)
+        except (EngineUnavailableError, LaunchRefusedError, OSError) as error:
+            # The reconciler repeats what was asked; a stop that never reached it is the person's to repeat.
+            self.log.warning("The engine did not confirm the stop of %s: %s", self._log_name, error)
+        self.engine.forget()
+        self._drop_token()
+
+    async def progress(self) -> AsyncIterator[dict[str, Any]]:
+        """Lines of progress from the engine; plain text only."""
+        seen, percent = 0, 5
+        while True:
+            try:
+                answer = await self.engine.call(
+                    "GET", f"launches/{self.launch_id}/events?after={seen}", timeout_s=5
+                )
+            except (EngineUnavailableError, LaunchRefusedError, OSError):
+                answer = {"events": []}
+            for event in answer["events"]:
+                seen, percent = event["seq"], min(percent + 15, 90)
+                yield {"progress": percent, "message": event["message"]}
+            await asyncio.sleep(_RETRY_S)
+
+    # --- state --------------------------------------------------------------------------------
+
+    def get_state(self) -> dict[str, Any]:
+        """What helps after a restart; the engine has the rest."""
+        state: dict[str, Any] = super().get_state()
+        if self.launch_id:
+            state |= {"launch_id": self.launch_id, "token_id": self.token_id}
+        return state
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take back what `get_state` gave."""
+        super().load_state(state)
+        self.launch_id = str(state.get("launch_id", ""))
+        token_id = state.get("token_id")
+        self.token_id = token_id if isinstance(token_id, int) else None
+
+    def clear_state(self) -> None:
+        """Forget the launch: the next start is another one."""
+        super().clear_state()
+        self.launch_id = ""
+        self.token_id = None
+
+    def _drop_token(self) -> None:
+        """Delete the ended session's token: after a restart the hub no longer knows which it was."""
+        if self.token_id is None:
+            return
+        token = self.user.db.get(orm.APIToken, self.token_id)
+        self.token_id = None
+        if token is not None:
+            self.user.db.delete(token)
+            self.user.db.commit()
+
+
+def _engine_down() -> dict[str, Any]:
+    return {
+        "code": "engine_unavailable",
+        "status": 503,
+        "detail": "The service that starts sessions does not answer; nothing was started.",
+        "hint": "Try again in a minute. Sessions that run are not affected.",
+    }
