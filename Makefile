@@ -1,0 +1,70 @@
+# One command for each thing that a person does with a checkout. `make demo` is the place to start.
+
+PYTHON ?= python3
+INSTALL = $(PYTHON) hub/demo/install.py
+BIN = .venv/bin
+
+# Byte code is compiled once, at installation: see hub/demo/install.py.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help demo smoke test unit lint format bench docs clean ci-packages
+
+help:
+	@echo "make demo    a running hub with demo data on this machine (ARGS='--port 8100')"
+	@echo "make smoke   the demo's whole way without a browser, on free ports"
+	@echo "make test    all tests; what this machine lacks is skipped with the reason"
+	@echo "make unit    the fast tests only"
+	@echo "make lint    formatting, lint and types"
+	@echo "make bench   benchmarks beside the peers (ONLY=name for one)"
+	@echo "make docs    the documentation in build/docs"
+	@echo "make clean   remove what was installed into the checkout"
+
+demo:
+	@$(INSTALL) demo
+	@exec $(BIN)/panhub demo $(ARGS)
+
+smoke:
+	@$(INSTALL) demo
+	@exec $(BIN)/panhub smoke $(ARGS)
+
+test:
+	@$(INSTALL) dev
+	$(BIN)/pytest $(ARGS)
+
+unit:
+	@$(INSTALL) tools
+	$(BIN)/pytest tests/unit $(ARGS)
+
+lint:
+	@$(INSTALL) tools
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format:
+	@$(INSTALL) tools
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench:
+	@$(INSTALL) dev
+	$(BIN)/python -m tests.bench $(ONLY)
+
+docs:
+	@$(INSTALL) tools
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
+
+clean:
+	rm -rf .venv build node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+
+# What the tests need of Debian and Ubuntu; as root. Elsewhere they skip what is missing.
+CI_PACKAGES = bubblewrap chromium postgresql openjdk-17-jre-headless maven fonts-dejavu-core python3-venv
+
+ci-packages:
+	@missing=; for package in $(CI_PACKAGES); do \
+	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
+	done; \
+	if [ -n "$$missing" ]; then \
+	  echo "Installing Debian packages:$$missing"; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	fi
