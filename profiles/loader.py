@@ -59,15 +59,15 @@ class Profiles:
     default_profile: str
 
 
-def load_profiles(path: Path, *, root: Path | None = None) -> Profiles:
+def load_profiles(path: Path, *, environments_root: Path | None = None) -> Profiles:
     """Read and check a profiles file.
 
     Parameters
     ----------
     path
         The YAML file.
-    root
-        Folder that relative paths in it start from; by default the folder of the file.
+    environments_root
+        Folder that relative `prefix` and `lock` start from; by default the folder of the file.
 
     Raises
     ------
@@ -84,7 +84,7 @@ def load_profiles(path: Path, *, root: Path | None = None) -> Profiles:
     if broken := file.broken_references():
         raise ProfilesError(document.fault(error.key, str(error)) for error in broken)
     return Profiles(
-        environments=_environments(file, document, (root or path.parent).absolute()),
+        environments=_environments(file, document, (environments_root or path.parent).absolute()),
         sizes=MappingProxyType(
             {
                 name: Size(id=name, title=s.title, cpus=s.cpus, memory_mib=s.memory_mib, gpus=s.gpus)

@@ -24,7 +24,7 @@ from profiles.models import Rule
 from spawners.plan import Interface
 
 ROOT = Path(__file__).parents[3]
-PROFILES = load_profiles(ROOT / "profiles/site/demo.yaml", root=ROOT)
+PROFILES = load_profiles(ROOT / "profiles/site/demo.yaml", environments_root=ROOT)
 
 RUI = Subject("rui", groups=frozenset({"panhub:users"}))
 SAM = Subject("sam", roles=frozenset({"operator"}))
@@ -84,7 +84,7 @@ def test_nobody_is_given_a_profile_when_none_is_open(tmp_path):
     text = (ROOT / "profiles/site/demo.yaml").read_text().replace("allow: everyone", "allow: {users: [maja]}")
     path = tmp_path / "profiles.yaml"
     path.write_text(text)
-    profiles = load_profiles(path, root=ROOT)
+    profiles = load_profiles(path, environments_root=ROOT)
     with pytest.raises(NoProfileError):
         choose(profiles, RUI, None, None, Interface.LAB, None)
     assert choose(profiles, Subject("maja"), None, None, Interface.LAB, None).profile == "lab"

@@ -56,7 +56,7 @@ def written(tmp_path, text):
 
 
 def test_a_good_file_loads_with_prefixes_under_the_root(tmp_path):
-    profiles = load_profiles(written(tmp_path, GOOD), root=Path("/srv"))
+    profiles = load_profiles(written(tmp_path, GOOD), environments_root=Path("/srv"))
     assert profiles.environments["core"].prefix == PurePosixPath("/srv/environments/core")
     assert profiles.sizes["small"].memory_mib == 2048
     assert profiles.profiles["lab"].walltime.max == timedelta(hours=8)
@@ -151,7 +151,7 @@ def test_the_published_schema_accepts_the_demo_and_refuses_a_stray_key():
 
 
 def test_the_demo_profiles_load():
-    assert load_profiles(DEMO, root=ROOT).default_profile == "lab"
+    assert load_profiles(DEMO, environments_root=ROOT).default_profile == "lab"
 
 
 def test_a_loaded_model_writes_a_file_that_loads_again():
