@@ -182,3 +182,22 @@ class PersonHandler(HubOAuthenticated, BaseHandler):
         if launch is None or (launch.person_id != self.person.id and not self.person.is_operator):
             raise refusals.launch_unknown()
         return launch
+
+
+class NotFoundHandler(BaseHandler):
+    """Every other address."""
+
+    def check_xsrf_cookie(self) -> None:
+        """Nothing is changed here."""
+
+    def prepare(self) -> None:
+        """Answer any method alike.
+
+        Raises
+        ------
+        RequestError
+            Always, with ``http_404``.
+        """
+        raise RequestError(
+            Problem("http_404", 404, "Not found", "There is nothing at this address.", "Go to your sessions.")
+        )

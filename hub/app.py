@@ -1,0 +1,213 @@
+"""How the service is put together: settings in, one object with all parts out.
+
+Built once at start; each part gets only what it needs. Handlers reach their parts through `App`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+
+from jupyterhub.services.auth import HubOAuth
+from tornado.web import Application
+
+import templates
+from hub.access.service import AccessService
+from hub.api.routes import routes
+from hub.catalogue.base import Catalogue
+from hub.catalogue.files import FilesCatalogue
+from hub.catalogue.layout import LAYOUTS
+from hub.database import Database
+from hub.identity import persons
+from hub.identity.accounts import make_resolver
+from hub.identity.models import Person
+from hub.launch import refusals
+from hub.launch.feed import Feed
+from hub.launch.handover import HandOver
+from hub.launch.hubclient import HubClient
+from hub.launch.ledgering import Books
+from hub.launch.notebooks import Notebooks
+from hub.launch.planner import Planner
+from hub.launch.reconciler import Reconciler, Watcher, every, want_stop
+from hub.launch.runner import Runner
+from hub.launch.service import LaunchService
+from hub.launch.states import MAY_RUN, EndReason
+from hub.launch.store import Launch, in_states
+from hub.pages.render import Renderer
+from hub.settings import SERVICE_CLIENT_ID, SERVICE_PREFIX, Settings, read_secret
+from profiles.loader import Profiles, load_profiles
+from quota.ledger import Ledger
+from spawners.backend import Backend
+from spawners.local.backend import LocalBackend
+from templates.catalogue import Library
+from templates.inspector import Inspector
+
+log = logging.getLogger(__name__)
+
+_WATCH_S = 1.0
+"""How often all backends are asked, one query each."""
+
+_RECONCILE_S = 60.0
+_SWEEP_S = 2.0
+_DRAIN_S = 25.0
+_SHIPPED_TEMPLATES = Path(templates.__file__).parent / "library"
+
+
+class App:
+    """All parts of the running service."""
+
+    prefix = SERVICE_PREFIX
+
+    def __init__(self, settings: Settings, *, backends: Mapping[str, Backend] | None = None) -> None:
+        self.settings = settings
+        self.public_url = settings.site.public_url
+        self.internal_secret = read_secret(settings.service.internal_secret_file)
+        self.db = Database(settings.database.url)
+        self.feed = Feed()
+        self.profiles: Profiles = load_profiles(
+            settings.profiles.file, environments_root=settings.profiles.environments_root
+        )
+        self.library = Library.load(_template_folders(settings))
+        self.inspector = Inspector()
+        self.catalogue: Catalogue = FilesCatalogue(settings.catalogue.folder)
+        layout = LAYOUTS[settings.data.layout]
+        self.access = AccessService(self.catalogue, settings.access, layout, settings.data.root)
+        self.books = Books(Ledger(settings.quota))
+        self.backends = backends if backends is not None else _backends(settings, self.profiles)
+        self.hub_client = HubClient(settings.hub.api_url, read_secret(settings.hub.service_token_file))
+        self.hand_over = HandOver(self.db, self.hub_client, self.feed)
+        self.runner = Runner(
+            db=self.db,
+            books=self.books,
+            feed=self.feed,
+            backends=self.backends,
+            report_base_url=settings.service.session_report_url or settings.service.url,
+        )
+        self.planner = Planner(
+            db=self.db,
+            books=self.books,
+            access=self.access,
+            catalogue=self.catalogue,
+            profiles=self.profiles,
+            accounts=make_resolver(settings.identity.accounts),
+            notebooks=Notebooks(self.library, self.inspector),
+            backends=self.backends,
+        )
+        self.launches = LaunchService(
+            db=self.db,
+            planner=self.planner,
+            books=self.books,
+            runner=self.runner,
+            feed=self.feed,
+            hand_over=self.hand_over,
+            extend_step=timedelta(seconds=settings.sessions.extend_step_s),
+        )
+        grace = timedelta(seconds=settings.sessions.hand_over_timeout_s)
+        self.watcher = Watcher(
+            db=self.db, runner=self.runner, start_timeout=timedelta(seconds=settings.sessions.start_timeout_s)
+        )
+        self.reconciler = Reconciler(
+            db=self.db, books=self.books, runner=self.runner, hand_over=self.hand_over, grace=grace
+        )
+        self.renderer = Renderer(self.prefix, site_name=settings.site.name)
+        self.hub_auth = _hub_auth(settings)
+        self._loops: list[asyncio.Task[None]] = []
+
+    def web(self) -> Application:
+        """The tornado application."""
+        return Application(
+            routes(self),
+            cookie_secret=self.internal_secret,
+            xsrf_cookies=False,  # `PersonHandler.prepare` checks, by the hub's rules
+            xsrf_cookie_kwargs={"samesite": "Lax"},
+            log_function=_log_request,
+            compress_response=True,
+        )
+
+    async def start(self) -> None:
+        """Go on where the last service stopped, then keep looking."""
+        await self.reconciler.at_start()
+        self._loops = [
+            asyncio.create_task(every(_WATCH_S, "watcher", self.watcher.look)),
+            asyncio.create_task(every(_RECONCILE_S, "reconciler", self.reconciler.reconcile)),
+            asyncio.create_task(every(_SWEEP_S, "sweep", self.hand_over.sweep)),
+            asyncio.create_task(self.planner.warm_up()),
+        ]
+
+    async def owner_of(self, launch: Launch) -> Person:
+        """The person whose launch it is.
+
+        Raises
+        ------
+        RequestError
+            If the person is no longer known or is blocked.
+        """
+        person = await self.db.run(lambda s: persons.by_id(s, launch.person_id))
+        if person is None or person.is_blocked:
+            raise refusals.login_required()
+        return person
+
+    async def drain(self) -> None:
+        """End all sessions and wait until they are settled: for a demo's end."""
+        for launch in await self.db.run(partial(in_states, states=MAY_RUN)):
+            await want_stop(self.db, self.runner, launch, EndReason.SERVICE_STOPPED)
+        try:
+            async with asyncio.timeout(_DRAIN_S):
+                while await self.db.run(partial(in_states, states=MAY_RUN)):
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            log.warning("Not all sessions ended in time")
+
+    async def aclose(self) -> None:
+        """Stop looking, release everything; sessions go on."""
+        for task in self._loops:
+            task.cancel()
+        await asyncio.gather(*self._loops, return_exceptions=True)
+        if self.settings.service.stop_sessions_at_exit:
+            await self.drain()
+        await self.hand_over.aclose()
+        await self.runner.aclose()
+        for backend in self.backends.values():
+            await backend.aclose()
+        self.inspector.close()
+        self.hub_client.close()
+        self.db.close()
+
+
+def _template_folders(settings: Settings) -> tuple[Path, ...]:
+    shipped = (_SHIPPED_TEMPLATES,) if settings.templates.include_shipped else ()
+    return (*shipped, *settings.templates.folders)
+
+
+def _backends(settings: Settings, profiles: Profiles) -> dict[str, Backend]:
+    """One backend for all local places: they share the machine."""
+    local = LocalBackend(settings.local)
+    return {name: local for name, place in profiles.places.items() if place.backend == "local"}
+
+
+def _hub_auth(settings: Settings) -> HubOAuth:
+    token = read_secret(settings.hub.service_token_file)
+    return HubOAuth(
+        api_url=settings.hub.api_url,
+        api_token=token,
+        base_url=f"{SERVICE_PREFIX}/",
+        hub_prefix="/hub/",
+        oauth_client_id=SERVICE_CLIENT_ID,
+        oauth_redirect_uri=f"{SERVICE_PREFIX}/oauth_callback",
+        oauth_authorization_url="/hub/api/oauth2/authorize",
+        access_scopes={"access:services", "access:services!service=panhub"},
+        # A person whose token was taken back is out after this many seconds.
+        cache_max_age=30,
+    )
+
+
+def _log_request(handler: object) -> None:
+    """Log method, path and time; never a query, which may hold what is nobody's business."""
+    request = handler.request  # type: ignore[attr-defined]
+    status = handler.get_status()  # type: ignore[attr-defined]
+    level = logging.INFO if status < 500 else logging.ERROR
+    log.log(level, "%d %s %s %.0f ms", status, request.method, request.path, 1000 * request.request_time())

@@ -1,0 +1,85 @@
+"""How is the hub put together? The site's settings as JupyterHub's traits.
+
+Assignments only, a comment above each block that says why; called by ``jupyterhub_config.py``.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jupyterhub.app
+
+from hub.bounded import BoundedServer
+from hub.hubhandlers import hub_handlers
+from hub.identity.authenticator import PanAuthenticator
+from hub.settings import SERVICE_CLIENT_ID, SERVICE_NAME, SERVICE_PREFIX, Settings, read_secret
+from spawners.panspawner import PanSpawner
+
+_MAX_BODY = 256 * 1024
+"""Longest request body the hub takes; JSON of 38 MiB blocks its loop for 21 s, and nothing needs more."""
+
+_WORST_QUEUE_S = 14 * 24 * 3600
+"""The hub's own time limit for a start, which would count waiting in a queue; the engine has the real ones."""
+
+
+def configure(c: Any, settings: Settings) -> None:
+    """Set all traits of the hub that PaNHub needs."""
+    secret_file = settings.service.internal_secret_file
+
+    # The hub's own database is never ours: a lock of ours on it would freeze the hub.
+    c.JupyterHub.db_url = settings.hub.database
+    c.JupyterHub.cookie_secret_file = str(settings.hub.cookie_secret_file)
+    c.JupyterHub.hub_bind_url = f"http://{settings.hub.bind}:{settings.hub.port}/hub/"
+    c.JupyterHub.bind_url = settings.site.public_url
+    c.JupyterHub.public_url = settings.site.public_url
+
+    # Proxy and service are supervised beside the hub: a crash of one leaves the others.
+    c.ConfigurableHTTPProxy.should_start = False
+    c.ConfigurableHTTPProxy.api_url = settings.hub.proxy_api_url
+    c.ConfigurableHTTPProxy.auth_token = read_secret(settings.hub.proxy_token_file)
+    c.JupyterHub.cleanup_servers = False
+
+    # Who signs in.
+    c.JupyterHub.authenticator_class = PanAuthenticator
+    c.PanAuthenticator.settings = settings.identity
+    c.PanAuthenticator.internal_url = settings.service.url
+    c.PanAuthenticator.internal_secret_file = str(secret_file)
+    c.PanAuthenticator.oauth_callback_url = f"{settings.site.public_url}/hub/oauth_callback"
+    c.PanAuthenticator.extra_hub_handlers = hub_handlers()
+    c.CryptKeeper.keys = [bytes.fromhex(read_secret(settings.hub.crypt_key_file))]
+
+    # What starts sessions. Queues may be long; the engine limits, not the hub.
+    c.JupyterHub.spawner_class = PanSpawner
+    c.PanSpawner.engine_url = settings.service.url
+    c.PanSpawner.engine_secret_file = str(secret_file)
+    c.PanSpawner.start_timeout = _WORST_QUEUE_S
+    c.PanSpawner.http_timeout = 120
+    c.PanSpawner.env_keep = []
+    c.JupyterHub.allow_named_servers = True
+    c.JupyterHub.concurrent_spawn_limit = 0
+
+    # Pages live in the service; the hub keeps login and routes.
+    c.JupyterHub.default_url = f"{SERVICE_PREFIX}/"
+    c.JupyterHub.services = [
+        {
+            "name": SERVICE_NAME,
+            "url": settings.service.url,
+            "api_token": read_secret(settings.hub.service_token_file),
+            "oauth_client_id": SERVICE_CLIENT_ID,
+            "oauth_redirect_uri": f"{SERVICE_PREFIX}/oauth_callback",
+            "oauth_no_confirm": True,
+            "display": False,
+        }
+    ]
+    c.JupyterHub.load_roles = [
+        {
+            "name": "panhub-service",
+            "services": [SERVICE_NAME],
+            "scopes": ["list:users", "read:servers", "start:servers", "delete:servers"],
+        },
+    ]
+    c.JupyterHub.extra_user_scopes = [f"access:services!service={SERVICE_NAME}"]
+
+    # JupyterHub sets no limit of its own, and has no trait for one.
+    jupyterhub.app.tornado.httpserver.HTTPServer = functools.partial(BoundedServer, max_body=_MAX_BODY)
