@@ -1,0 +1,66 @@
+"""What do people see?
+
+`views` says what each page shows, `format` how values are written, `render` makes HTML of the
+templates in ``html/``; scripts and styles come from `hub.static`. Nothing here decides: all
+verdicts, holds and refusals are the engine's.
+
+Routes the pages expect, below the service's prefix. Every POST carries ``_xsrf`` (form field, or
+``X-XSRFToken`` header from script, which sends it with its GETs too) and answers 303 to a page.
+A refusal or fault answers its status with the page again (``refusal`` set) or ``problem.html``.
+
+===========================================  =========================================================
+Pages (GET)                                  template, context beside ``viewer`` and ``xsrf``
+===========================================  =========================================================
+``/`` ? q                                    home.html: ``home`` HomeView
+``/new`` ? form state, from=<launch id>       new.html: ``form`` FormView
+``/launch`` ? form state, return_url         launch.html: ``launch`` LaunchView
+``/launches/{id}``                           progress.html: ``progress`` ProgressView
+``/data`` ? q                                data.html: ``data`` DataChoices
+``/templates`` ? q                           templates.html: ``templates`` (TemplateView, …), ``query``
+``/usage`` ? days                            usage.html: ``usage`` UsageView
+``/operate`` ? days, edit (operators)        operate.html: ``operate`` OperateView
+``/signed-out`` (nobody signed in)           signed_out.html: ``login_url``
+``/sessions.csv`` ? q · ``/usage.csv`` ? days  CSV of the same rows
+``/static/{name}`` (nobody signed in)        files of ``build/static``; names with a hash never change
+===========================================  =========================================================
+
+Form state: ``input`` = ``<kind>:<ref>`` (repeatable; links may also say ``dataset``,
+``investigation`` or ``doi``), ``template`` (``id@version``, ``auto``, ``none``), ``interface``,
+``profile``, ``size``, ``walltime_s``, ``payer``, ``display_name``, ``p.<parameter>``; ``q``
+searches data. All may be missing: the server fills in defaults. An empty ``input`` is no data.
+
+===========================================  =========================================================
+Fragments (GET, or POST that changes nothing)  template, context
+===========================================  =========================================================
+GET  ``/parts/sessions``                     parts/sessions.html: ``home`` (cards, notices)
+GET  ``/parts/recent`` ? q                   parts/recent.html: ``home`` (recent, query)
+GET  ``/parts/meters``                       parts/meters.html: ``meters``
+GET  ``/parts/data`` ? q, input              parts/data_choices.html: ``data`` DataChoices
+GET  ``/parts/form`` ? form state            parts/form.html: ``form`` FormView
+POST ``/parts/summary``  form state          parts/summary.html: ``summary`` Summary (the dry run)
+GET  ``/parts/launches/{id}``                parts/progress.html: ``progress`` ProgressView
+GET  ``/parts/allocations/{key}``            parts/allocation.html: ``edit`` AllocationEdit
+POST ``/parts/allocations/{key}``            the same with ``limit``, ``reason``: the preview
+===========================================  =========================================================
+
+===========================================  =========================================================
+Changes (POST, 303)                          fields → where to
+===========================================  =========================================================
+``/launches``                                form state → ``/launches/{id}``; with ``update=1`` → ``/new?…``
+``/launches/{id}/stop``                      (cancels a start, too) → ``next`` or ``/``
+``/launches/{id}/extend``                    ``seconds`` → ``next`` or ``/``
+``/launches/{id}/relaunch``                  → ``/launches/{new id}``
+``/launches/{id}/dismiss``                   puts a notice away → ``/``
+``/operate/allocations/{key}``               ``limit`` (hours or sessions; empty: none), ``reason`` → ``/operate``
+===========================================  =========================================================
+
+``next`` is one of ``home``, ``launch``, ``operate``: a name, never an address.
+
+Event streams (GET, ``text/event-stream``). EventSource cannot send headers, so these two skip the
+XSRF check; a page of another site cannot read them, and they change nothing.
+
+``/events``: events ``sessions``, ``recent``, ``meters`` (any data): that fragment changed.
+``/launches/{id}/events``: ``progress`` with ``id: <seq>`` and data ``{"seq", "at", "message"}``,
+resumed after ``Last-Event-ID``; ``change`` (no data) when only the state changed; ``end`` when it
+is over, after which the page does not connect again.
+"""

@@ -1,0 +1,111 @@
+"""Shows every page and state with its sample data: ``python -m tests.support.page_server [PORT]``.
+
+For looking at pages and for the browser tests of their looks; there is no engine behind it. The
+pages come with their content security policy, so that whatever breaks it breaks here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+from tornado.web import Application, HTTPError, RequestHandler, StaticFileHandler
+
+from hub.pages.render import CONTENT_SECURITY_POLICY, Renderer
+from hub.static.collect import collect
+from tests.support.page_samples import PAGES, PARTS
+
+PREFIX = "/services/panhub"
+ROOT = Path(__file__).parents[2]
+_PART_OF_PATH = {
+    "data": "data",
+    "form": "form",
+    "summary": "summary",
+    "sessions": "sessions",
+    "recent": "recent",
+    "meters": "meters",
+}
+
+
+class PageHandler(RequestHandler):
+    """One sample page by name; without a name, the list of all."""
+
+    def initialize(self, renderer: Renderer) -> None:
+        self.renderer = renderer
+        self.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+
+    def get(self, name: str = "") -> None:
+        if not name:
+            self.finish("".join(f'<p><a href="{PREFIX}/{page}">{page}</a></p>' for page in PAGES))
+            return
+        self._show(PAGES.get(name))
+
+    def _show(self, sample: tuple[str, dict[str, Any]] | None) -> None:
+        if sample is None:
+            raise HTTPError(404)
+        self.finish(self.renderer.render(sample[0], **sample[1]))
+
+
+class PartHandler(PageHandler):
+    """One sample fragment."""
+
+    def get(self, name: str = "") -> None:
+        kind = name.split("/")[0]
+        sample = {"launches": "progress-ready", "allocations": "allocation"}.get(kind, _PART_OF_PATH.get(kind, ""))
+        self._show(PARTS.get(sample))
+
+    def post(self, name: str) -> None:
+        if name.startswith("allocations"):
+            self._show(PARTS["allocation-preview"])
+        else:
+            self._show(PARTS["summary-refused" if self.get_argument("size", "") == "l" else "summary"])
+
+    def check_xsrf_cookie(self) -> None:
+        """Samples have no session to check."""
+
+
+class EventHandler(RequestHandler):
+    """A stream on which nothing happens."""
+
+    async def get(self) -> None:
+        self.set_header("Content-Type", "text/event-stream")
+        self.write(": nothing happens\n\n")
+        await self.flush()
+        await asyncio.sleep(30)
+
+
+def make_app(static: Path) -> Application:
+    """The sample application; gathers the static files into ``static``."""
+    renderer = Renderer(PREFIX, collect(ROOT / "node_modules", static), "PaNHub", support="help@facility.example")
+    arguments = {"renderer": renderer}
+    return Application(
+        [
+            (PREFIX + r"/static/(.*)", StaticFileHandler, {"path": str(static)}),
+            (PREFIX + r"/parts/(.*)", PartHandler, arguments),
+            (PREFIX + r"/(?:launches/[^/]*/)?events", EventHandler),
+            (PREFIX + r"/(.*)", PageHandler, arguments),
+        ]
+    )
+
+
+async def serve(port: int, static: Path) -> tuple[HTTPServer, int]:
+    """Listen on the loopback interface; port 0 takes a free one."""
+    sockets = bind_sockets(port, "127.0.0.1")
+    server = HTTPServer(make_app(static))
+    server.add_sockets(sockets)
+    return server, sockets[0].getsockname()[1]
+
+
+async def main() -> None:
+    """Serve until interrupted."""
+    _, port = await serve(int(sys.argv[1]) if len(sys.argv) > 1 else 8090, ROOT / "build" / "page-samples-static")
+    print(f"http://127.0.0.1:{port}{PREFIX}/")
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
