@@ -88,8 +88,12 @@ class FilesCatalogue:
     async def open(cls, folder: Path, *, every_s: float = _EVERY_S) -> Self:
         """Read the files in a thread and look for changes every ``every_s`` seconds."""
         catalogue = await asyncio.to_thread(cls, folder)
-        catalogue._watcher = asyncio.create_task(catalogue._watch(every_s), name="catalogue watcher")
+        catalogue.start(every_s=every_s)
         return catalogue
+
+    def start(self, *, every_s: float = _EVERY_S) -> None:
+        """Look for changed files every ``every_s`` seconds, on the running event loop, until `aclose`."""
+        self._watcher = asyncio.create_task(self._watch(every_s), name="catalogue watcher")
 
     async def aclose(self) -> None:
         """End the watcher."""

@@ -9,8 +9,8 @@ from typing import Any
 
 import h5py
 
-VERSION = 1
-"""Raise it when what a maker writes changes: files of an older version are made again."""
+from hub.demo.data import VERSION
+
 
 _GZIP = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 """Every HDF5 reader knows it, without a plug-in."""
