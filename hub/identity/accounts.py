@@ -154,5 +154,8 @@ def _nss_account(username: str) -> Account:
         entry = pwd.getpwnam(username)
     except KeyError as error:
         raise AccountError(f"There is no account for {username} on this system.") from error
+    if entry.pw_name != username:
+        # Directories that ignore case answer for JDOE and jdoe alike.
+        raise AccountError(f"There is no account for {username} on this system.")
     groups = tuple(gid for gid in os.getgrouplist(username, entry.pw_gid) if gid != entry.pw_gid)
     return Account(username, entry.pw_uid, entry.pw_gid, PurePosixPath(entry.pw_dir), groups=groups)

@@ -18,53 +18,14 @@ from hub.identity.models import StaffRole
 PosixName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9._-]{0,31}$")]
 AbsolutePath = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f\x7f]*$", max_length=1024)]
 
-RESERVED_NAMES = frozenset(
-    [
-        "root",
-        "daemon",
-        "bin",
-        "sys",
-        "sync",
-        "games",
-        "man",
-        "lp",
-        "mail",
-        "news",
-        "uucp",
-        "proxy",
-        "backup",
-        "list",
-        "irc",
-        "nobody",
-        "nogroup",
-        "www-data",
-        "sshd",
-        "ftp",
-        "operator",
-        "adm",
-        "shutdown",
-        "halt",
-        "postgres",
-        "mysql",
-        "slurm",
-        "munge",
-        "docker",
-        "admin",
-        "administrator",
-        "sudo",
-        "wheel",
-        "panhub",
-        "jupyterhub",
-        "jupyter",
-        "hub",
-        "service",
-        "services",
-        "user",
-        "users",
-        "guest",
-        "test",
-    ]
-)
+# fmt: off
+RESERVED_NAMES = frozenset({
+    "root", "daemon", "bin", "sys", "sync", "games", "man", "lp", "mail", "news", "uucp", "proxy", "backup",
+    "list", "irc", "nobody", "nogroup", "www-data", "sshd", "ftp", "operator", "adm", "shutdown", "halt",
+    "postgres", "mysql", "slurm", "munge", "docker", "admin", "administrator", "sudo", "wheel", "panhub",
+    "jupyterhub", "jupyter", "hub", "service", "services", "user", "users", "guest", "test",
+})
+# fmt: on
 """Names of system accounts on common distributions, and those that routes and services use."""
 
 
