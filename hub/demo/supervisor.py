@@ -15,11 +15,11 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 import psutil
 from tornado.httpclient import AsyncHTTPClient
@@ -241,15 +241,26 @@ async def answers(url: str, *, timeout_s: float = 2.0) -> bool:
     return answer.code < 500
 
 
-async def until_told_to_stop(wait_for: Callable[[asyncio.Event], Awaitable[None]]) -> None:
-    """Run ``wait_for`` with an event that SIGINT, SIGTERM or SIGHUP sets."""
+async def until_told_to_stop(work: Coroutine[Any, Any, None]) -> None:
+    """Do ``work`` until it ends, or until SIGINT, SIGTERM or SIGHUP cancels it.
+
+    Further signals do not cut its clean-up short.
+    """
     loop = asyncio.get_running_loop()
-    told = asyncio.Event()
+    task = asyncio.ensure_future(work)
+
+    def stop() -> None:
+        if not task.cancelling():
+            task.cancel()
+
     kinds = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     for kind in kinds:
-        loop.add_signal_handler(kind, told.set)
+        loop.add_signal_handler(kind, stop)
     try:
-        await wait_for(told)
+        await task
+    except asyncio.CancelledError:
+        if not task.cancelled():
+            raise
     finally:
         for kind in kinds:
             loop.remove_signal_handler(kind)

@@ -1,0 +1,163 @@
+"""The command ``panhub``: run a demo, serve a site, look after it.
+
+Each command imports what it needs when it runs, so that ``panhub version`` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+Command = Callable[[argparse.Namespace], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return the exit code: 0 all right, 1 not, 2 wrong usage."""
+    options = parser().parse_args(arguments)
+    command: Command = options.command
+    return command(options)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line with all its commands."""
+    top = argparse.ArgumentParser(
+        prog="panhub", description="Notebooks beside the data of photon and neutron facilities."
+    )
+    commands = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_demo(commands)
+    _add_smoke(commands)
+    serve = _add(commands, "serve", _serve, "run the service: pages, spawn API and engine")
+    _add_config(serve)
+    check = _add(commands, "check", _check, "look at configuration and surroundings, say what to mend")
+    _add_config(check)
+    check.add_argument("--json", action="store_true", help="answer in JSON")
+    database = _add(commands, "database", _database, "look after the service's database")
+    database.add_argument("action", choices=["upgrade"], help="upgrade: bring its tables up to date")
+    _add_config(database)
+    _add(commands, "version", _version, "print the version")
+    return top
+
+
+def _add(commands: Any, name: str, command: Command, help_text: str) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(name, help=help_text, description=f"{help_text}.")
+    made.set_defaults(command=command)
+    return made
+
+
+def _add_config(made: argparse.ArgumentParser) -> None:
+    made.add_argument(
+        "--config", type=Path, help="configuration file; by default the one that PANHUB_CONFIG names"
+    )
+
+
+def _add_demo(commands: Any) -> None:
+    demo = _add(commands, "demo", _demo, "run everything on this machine, with demo data and people")
+    demo.add_argument("--port", type=_port, help="port for browsers (default 8000)")
+    demo.add_argument(
+        "--ports", choices=["default", "free"], default="default", help="free: take any that are free"
+    )
+    demo.add_argument(
+        "--state", type=Path, default=Path("build/demo"), help="folder of the demo (default %(default)s)"
+    )
+    demo.add_argument("--logs", action="store_true", help="print the logs of all processes")
+
+
+def _add_smoke(commands: Any) -> None:
+    smoke = _add(commands, "smoke", _smoke, "go the demo's whole way without a browser, on free ports")
+    smoke.add_argument(
+        "--state", type=Path, default=Path("build/smoke"), help="folder of the run (default %(default)s)"
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1024 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError("a port is a number from 1024 to 65535")
+    return int(text)
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from hub.demo.configure import choose_ports, free_ports
+    from hub.demo.run import run_demo
+    from hub.demo.supervisor import SupervisorError
+
+    if options.ports == "free":
+        ports, note = free_ports(public=options.port), ""
+    else:
+        ports, note = choose_ports(options.port)
+    if note:
+        print(note)
+    try:
+        asyncio.run(run_demo(options.state.absolute(), ports, with_logs=options.logs))
+    except SupervisorError as error:
+        return _fail(str(error))
+    return 0
+
+
+def _smoke(options: argparse.Namespace) -> int:
+    from hub.demo.smoke import run_smoke
+
+    return run_smoke(options.state.absolute())
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from hub.service import run_service
+    from hub.settings import ConfigError, load_settings
+
+    try:
+        run_service(load_settings(_config(options)))
+    except ConfigError as error:
+        return _fail(str(error))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from hub.check import run_checks, to_json, to_text
+    from hub.settings import ConfigError
+
+    try:
+        findings = asyncio.run(run_checks(_config(options)))
+    except ConfigError as error:
+        return _fail(str(error))
+    print(to_json(findings) if options.json else to_text(findings))
+    return 0 if all(finding.is_fine for finding in findings) else 1
+
+
+def _database(options: argparse.Namespace) -> int:
+    from hub.migrate import upgrade
+    from hub.settings import ConfigError, load_settings
+
+    try:
+        upgrade(load_settings(_config(options)).database.url)
+    except ConfigError as error:
+        return _fail(str(error))
+    print("The database is up to date.")
+    return 0
+
+
+def _version(_options: argparse.Namespace) -> int:
+    print(version("panhub"))
+    return 0
+
+
+def _config(options: argparse.Namespace) -> Path:
+    """Configuration file of the command line or the environment; children of ours read the latter."""
+    from hub.settings import settings_path
+
+    if options.config is not None:
+        os.environ["PANHUB_CONFIG"] = str(options.config)
+    return settings_path()
+
+
+def _fail(text: str) -> int:
+    print(text, file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
