@@ -35,7 +35,7 @@ class LocalSettings(BaseModel):
     )
     read_only_paths: tuple[Path, ...] = Field(
         default=(),
-        description="Further folders that every session sees, read-only, at the same path (software, not data).",
+        description="Further folders (software, not data) that sessions see read-only, at the same path.",
     )
     cpus: int | None = Field(
         default=None, ge=1, description="CPUs offered to sessions; null offers all of the machine."

@@ -1,0 +1,38 @@
+"""Extension of the notebook server: until when may this session run?
+
+``GET <base>/panhub/time`` answers JSON: ``deadline`` and ``now`` [seconds since the epoch],
+``warn_before`` [s] and ``sessions_url``. The deadline is read from the file that the platform
+rewrites when a session is extended, so the answer follows. Needs jupyter_server 2 alone.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+_DEFAULT_WARN_BEFORE = "1800,600"
+
+
+def _jupyter_server_extension_points() -> list[dict[str, str]]:
+    return [{"module": "panhub_session"}]
+
+
+def _load_jupyter_server_extension(server: Any) -> None:
+    """Add the handler; called by jupyter_server."""
+    from jupyter_server.utils import url_path_join
+
+    from panhub_session.handlers import TimeHandler
+
+    # This package came by PYTHONPATH; kernels must not inherit it.
+    os.environ.pop("PYTHONPATH", None)
+    hub = os.environ.get("JUPYTERHUB_BASE_URL", "/")
+    facts = {
+        "file": os.environ.get("PANHUB_DEADLINE_FILE", ""),
+        "sessions_url": os.environ.get("PANHUB_SESSIONS_URL") or url_path_join(hub, "services/panhub/"),
+        "warn_before": sorted(
+            (int(s) for s in os.environ.get("PANHUB_WARN_BEFORE_S", _DEFAULT_WARN_BEFORE).split(",")),
+            reverse=True,
+        ),
+    }
+    path = url_path_join(server.web_app.settings["base_url"], "panhub", "time")
+    server.web_app.add_handlers(".*$", [(path, TimeHandler, facts)])
