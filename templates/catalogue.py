@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +54,8 @@ class Template:
     folder: Path
     sha256: str
     cell: tuple[CellParameter, ...]
-    notebook: Any
-    modules: Mapping[str, str]
+    notebook: Any = field(repr=False)
+    modules: Mapping[str, str] = field(repr=False)
 
     @property
     def id(self) -> str:

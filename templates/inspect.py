@@ -16,6 +16,7 @@ import stat
 import sys
 import time
 from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ _TEXT_BYTES = 512
 
 _MEMORY_BYTES = 2 << 30  # address space: numpy and HDF5 alone map about 0.6 GiB
 
+_LISTED = 5000  # a folder with a file a frame is not read to its end
+
 _SUFFIXES = (".h5", ".nxs", ".hdf5", ".nx5", ".hdf", ".cxi")
 
 
@@ -45,9 +48,9 @@ def main_file(path: Path) -> Path | None:
     None if there is none that is a regular file.
     """
     if path.is_dir():
-        files = sorted(f for f in path.iterdir() if f.suffix.lower() in _SUFFIXES)
-        named = [f for f in files if f.stem == path.name]
-        path = next(iter(named or files), path)
+        named = (path / f"{path.name}{suffix}" for suffix in _SUFFIXES)
+        listed = sorted(f for f in islice(path.iterdir(), _LISTED) if f.suffix.lower() in _SUFFIXES)
+        path = next((f for f in chain(named, listed) if f.is_file()), path)
     return path if stat.S_ISREG(os.stat(path).st_mode) else None  # noqa: PTH116 - one call, follows links
 
 
@@ -93,19 +96,24 @@ class _Visit:
 
     def group(self, group: Any, path: str, depth: int, *, follow: bool = True) -> None:
         """Visit one group; ``follow`` is False below a link, where links and groups end."""
-        info = h5py.h5o.get_info(group.id)
-        if (info.fileno, info.addr) in self._seen:  # hard links can make a circle
-            return
-        self._seen.add((info.fileno, info.addr))
+        if follow:
+            info = h5py.h5o.get_info(group.id)
+            if (info.fileno, info.addr) in self._seen:  # hard links can make a circle
+                return
+            self._seen.add((info.fileno, info.addr))
         nxclass = _text(group.attrs.get("NX_class")) or ""
         for name in group:
             if not self._may_go_on(depth):
                 return
             link = group.get(name, getlink=True)
             if isinstance(link, h5py.HardLink):
-                self._object(group.get(name), f"{path}/{name}", nxclass, depth, follow=follow)
+                self._hard(group, name, f"{path}/{name}", nxclass, depth, follow=follow)
             elif follow:
                 self._linked(group, name, link, f"{path}/{name}", nxclass, depth)
+
+    def _hard(self, group: Any, name: str, path: str, nxclass: str, depth: int, *, follow: bool) -> None:
+        if follow or issubclass(group.get(name, getclass=True), h5py.Dataset):
+            self._object(group.get(name), path, nxclass, depth, is_linked=False)
 
     def _may_go_on(self, depth: int) -> bool:
         self._left -= 1
@@ -118,15 +126,17 @@ class _Visit:
         try:
             if isinstance(link, h5py.ExternalLink):
                 with h5py.File(self._beside(link.filename), "r", locking=False) as other:
-                    self._object(other[link.path], path, nxclass, depth, follow=False)
-            elif _is_local(
-                group.file, link.path if link.path.startswith("/") else f"{group.name}/{link.path}"
-            ):
-                self._object(group[name], path, nxclass, depth, follow=False)
+                    self._local(other, link.path, path, nxclass, depth)
             else:
-                self._is_complete = False
+                inside = link.path if link.path.startswith("/") else f"{group.name}/{link.path}"
+                self._local(group.file, inside, path, nxclass, depth)
         except (OSError, KeyError, ValueError):
             self._is_complete = False  # a dangling link, or one that leads outside
+
+    def _local(self, file: Any, inside: str, path: str, nxclass: str, depth: int) -> None:
+        if not _is_local(file, inside):
+            raise ValueError(f"{inside}: leads on by another link")
+        self._object(file[inside], path, nxclass, depth, is_linked=True)
 
     def _beside(self, name: str) -> Path:
         """A linked file, if it lies in the folder of the file that links to it."""
@@ -135,11 +145,11 @@ class _Visit:
             raise ValueError(f"{name}: outside the folder of the data set")
         return target
 
-    def _object(self, found: Any, path: str, nxclass: str, depth: int, *, follow: bool) -> None:
+    def _object(self, found: Any, path: str, nxclass: str, depth: int, *, is_linked: bool) -> None:
         if isinstance(found, h5py.Dataset):
             self._dataset(found, path, nxclass)
-        elif isinstance(found, h5py.Group) and (follow or path.count("/") == depth + 1):
-            self.group(found, path, depth + 1, follow=follow)
+        elif isinstance(found, h5py.Group):
+            self.group(found, path, depth + 1, follow=not is_linked)
 
     def _dataset(self, dataset: Any, path: str, nxclass: str) -> None:
         value = _value(dataset)
@@ -163,7 +173,7 @@ class _Visit:
 
 
 def _is_local(file: Any, path: str) -> bool:
-    """True if no step of a path inside a file is an external link (HDF5 would open the other file)."""
+    """True if no step of a path is a link again: it might lead to another file, which HDF5 would open."""
     steps = [step for step in path.split("/") if step not in ("", ".")]
     for end in range(1, len(steps) + 1):
         link = file.get("/" + "/".join(steps[:end]), getlink=True)
@@ -211,8 +221,8 @@ def main() -> None:
     _limit_self()
     for line in sys.stdin:
         try:
-            answer = {"facts": inspect_file(Path(json.loads(line)["path"])).to_json()}
-        except Exception as error:  # noqa: BLE001 - whatever a file does, the next request gets its answer
+            answer: dict[str, Any] = {"facts": inspect_file(Path(json.loads(line)["path"])).to_json()}
+        except Exception as error:  # whatever a file does, the next request gets its answer
             answer = {"error": f"{type(error).__name__}: {error}"[:500]}
         sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()

@@ -7,8 +7,8 @@ template is loaded and not when a person starts it.
 
 from __future__ import annotations
 
-import re
 import datetime as dt
+import re
 from enum import StrEnum
 from typing import Annotated, Literal, Self
 
