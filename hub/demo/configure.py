@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-import sys
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass, replace
@@ -131,10 +130,7 @@ def _settings(state: Path, ports: Ports) -> dict[str, Any]:
             "environments_root": str(ROOT),
         },
         "quota": _quota(_proposals(state / "catalogue/proposals")),
-        "local": {
-            "state": str(state / "local"),
-            "read_only_paths": [str(path) for path in _interpreter_paths()],
-        },
+        "local": {"state": str(state / "local")},
     }
 
 
@@ -155,12 +151,6 @@ def _quota(proposals: Iterable[str]) -> dict[str, Any]:
 
 def _proposals(folder: Path) -> list[str]:
     return sorted(path.stem for path in folder.glob("*.yaml"))
-
-
-def _interpreter_paths() -> list[Path]:
-    """Where Python itself lies when it is not the system's: sessions need to see it."""
-    base = Path(sys.base_prefix).resolve()
-    return [] if base.is_relative_to("/usr") else [base]
 
 
 def _make_secret(path: Path) -> None:

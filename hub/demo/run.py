@@ -18,6 +18,7 @@ from hub.demo.configure import HOST, Ports, write_configuration
 from hub.demo.facility import DemoDataError, make_facility
 from hub.demo.install import PROXY, ROOT, SESSION_ENVIRONMENT, TOOLS, find_node
 from hub.demo.people import PEOPLE
+from hub.demo.progress import Progress
 from hub.demo.supervisor import Program, StateLock, Supervisor, SupervisorError, answers, until_told_to_stop
 from hub.settings import SERVICE_PREFIX, Settings, read_secret
 
@@ -52,7 +53,7 @@ async def run_demo(state: Path, ports: Ports, *, with_logs: bool) -> None:
     began = time.monotonic()
 
     async def serve() -> None:
-        async with running_demo(state, ports, _Progress()) as demo:
+        async with running_demo(state, ports, _Steps()) as demo:
             print(welcome(demo, time.monotonic() - began), flush=True)
             await (_follow(demo.logs) if with_logs else asyncio.Event().wait())
 
@@ -168,7 +169,7 @@ def welcome(demo: Demo, seconds: float) -> str:
     )
 
 
-class _Progress:
+class _Steps:
     """Prints each line with the time since the start."""
 
     def __init__(self) -> None:
@@ -202,24 +203,11 @@ def _added(path: Path, start: int) -> tuple[str, int]:
 def _make_facility(state: Path, say: Say) -> None:
     # The installer's own uv fetches the measured files where the system has none.
     os.environ["PATH"] = os.pathsep.join([str(TOOLS / "uv/bin"), os.environ.get("PATH", "")])
-    last = ""
-
-    def report(text: str, done: float) -> None:
-        nonlocal last
-        line = f"{_bar(done)} {text}"
-        if line != last:
-            say(line)
-        last = line
-
+    say("making what is missing of the demo facility")
     try:
-        make_facility(state, SESSION_ENVIRONMENT / "bin/python", report)
+        make_facility(state, SESSION_ENVIRONMENT / "bin/python", Progress())
     except DemoDataError as error:
         raise SupervisorError(str(error)) from error
-
-
-def _bar(done: float, width: int = 20) -> str:
-    full = round(done * width)
-    return f"[{'#' * full}{'.' * (width - full)}]"
 
 
 async def _wait_for_routes(url: str) -> None:
