@@ -82,16 +82,15 @@ def write_nxsas(path: Path, truth: Lab6, data: np.ndarray | None = None) -> Path
         _group(entry, "sample", "NXsample")["name"] = "LaB6"
         instrument = _group(entry, "instrument", "NXinstrument")
         instrument["name"] = "simulation"
-        _scalar(
-            _group(instrument, "monochromator", "NXmonochromator"), "wavelength", truth.wavelength, "angstrom"
-        )
+        beam = _group(instrument, "monochromator", "NXmonochromator")
+        _scalar(beam, "wavelength", truth.wavelength, "angstrom")
         detector = _group(instrument, "detector", "NXdetector")
         frames = truth.counts() if data is None else data
         detector.create_dataset("data", data=frames, chunks=(1, *frames.shape[1:]), compression="gzip")
         _scalar(detector, "distance", truth.distance, "m")
-        for axis, beam in (("x", truth.beam_x), ("y", truth.beam_y)):
+        for axis, centre in (("x", truth.beam_x), ("y", truth.beam_y)):
             _scalar(detector, f"{axis}_pixel_size", truth.pixel, "m")
-            _scalar(detector, f"beam_center_{axis}", beam, "pixel")
+            _scalar(detector, f"beam_center_{axis}", centre, "pixel")
         _group(entry, "monitor", "NXmonitor")["data"] = np.linspace(1.0, 1.3, len(frames))
     return path
 

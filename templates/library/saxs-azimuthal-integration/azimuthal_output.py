@@ -4,8 +4,9 @@ An NXazint1d file is written under a temporary name and renamed when complete, s
 file finds all of it. A run that fails leaves ``<output>.failed.json`` with the reason instead; the next
 good run removes it.
 
-Besides the NXazint1d items the entry has ``peaks`` (NXdata): ``two_theta_deg``, ``table_two_theta_deg``,
-``two_theta_deg_errors`` and ``hkl`` of each fitted line; ``quality`` (NXcollection): a value, unit and
+Besides the NXazint1d items the entry has ``peaks`` (NXcollection, since every NXdata of an NXazint1d entry has
+to hold patterns): ``two_theta_deg``, ``table_two_theta_deg``, ``two_theta_deg_errors`` and ``hkl`` of each
+fitted line; ``quality`` (NXcollection): a value, unit and
 verdict for each indicator; and ``reduction`` (NXprocess) with the parameters and a JSON note.
 """
 
@@ -81,6 +82,7 @@ class Run:
             with h5py.File(temporary, "r+") as file:
                 entry = file["entry"]
                 _write_reduction(entry, self.parameters, self.provenance("finished", series, quality))
+                entry["reduction/raw_data"] = h5py.ExternalLink(str(series.file), series.path)
                 _write_peaks(entry, peaks)
                 _write_quality(entry, quality)
             temporary.replace(self.output)
@@ -169,8 +171,7 @@ def _write_reduction(entry: h5py.Group, parameters: Mapping[str, Any], provenanc
 
 
 def _write_peaks(entry: h5py.Group, peaks: Peaks) -> None:
-    group = _group(entry, "peaks", "NXdata")
-    group.attrs["signal"] = "two_theta_deg"
+    group = _group(entry, "peaks", "NXcollection")
     _angles(group, "two_theta_deg", peaks.two_theta_deg)
     _angles(group, "two_theta_deg_errors", peaks.error_deg)
     if peaks.hkl:
