@@ -136,6 +136,11 @@ class Decision:
         """Whether it may be read only because it is public."""
         return bool(self.grants) and all(grant.row == RELEASED_ROW for grant in self.grants)
 
+    @property
+    def reasons_text(self) -> str:
+        """Why anything is granted, each reason once."""
+        return "; ".join(dict.fromkeys(grant.reason for grant in self.grants))
+
     def right(self, kind: AreaKind) -> Right:
         """What is allowed in areas of a kind."""
         match kind:

@@ -139,7 +139,10 @@ class AccessService:
         investigation = await self._catalogue.investigation(ref)
         decision = self._decide(subject, investigation or _NOBODYS)
         if any(grant.row == _BREAK_GLASS_ROW for grant in decision.grants):
-            audit.warning("emergency access person=%s investigation=%s", person.username, ref)
+            reason = break_glass.reason if break_glass else ""
+            audit.warning(
+                "emergency access person=%s investigation=%s reason=%r", person.username, ref, reason[:200]
+            )
         return decision
 
     async def grants_for(self, person: Person, inputs: Sequence[Input]) -> AccessResult:
@@ -231,21 +234,18 @@ class AccessService:
     async def _found(self, wanted: Input) -> _Found:
         match wanted.kind:
             case InputKind.DATASET:
-                return await self._with_dataset(await self._catalogue.dataset(DatasetPid(wanted.ref)))
+                return await self._named_by(await self._catalogue.dataset(DatasetPid(wanted.ref)))
             case InputKind.DOI:
-                named = await self._catalogue.resolve(wanted.ref)
-                if isinstance(named, Dataset):
-                    return await self._with_dataset(named)
-                return _Found((named or _NOBODYS,), None, is_public_name=True)
+                return await self._named_by(await self._catalogue.resolve(wanted.ref))
             case InputKind.INVESTIGATION:
                 visits = await self._visits(wanted.ref)
                 return _Found(tuple(visits) or (_NOBODYS,), None, is_public_name=True)
 
-    async def _with_dataset(self, dataset: Dataset | None) -> _Found:
-        # Asked for in any case: an unknown data set costs as much as one that is not yours.
-        ref = dataset.investigation if dataset else _NOBODYS.id
-        investigation = await self._catalogue.investigation(ref)
-        is_public = dataset is not None and dataset.doi is not None
+    async def _named_by(self, named: Dataset | Investigation | None) -> _Found:
+        dataset = named if isinstance(named, Dataset) else None
+        # Asked for in any case: what is unknown costs as much as what is not yours.
+        investigation = await self._catalogue.investigation(_investigation_id(named))
+        is_public = dataset is None or dataset.doi is not None
         return _Found((investigation or _NOBODYS,), dataset, is_public_name=is_public)
 
     async def _visits(self, ref: str) -> Sequence[Investigation]:
@@ -345,14 +345,23 @@ class AccessService:
         """What an exact identifier stands for, if the person may read it."""
         named = await self._catalogue.resolve(text.strip())
         dataset = named if isinstance(named, Dataset) else None
-        ref = dataset.investigation if dataset else named.id if isinstance(named, Investigation) else None
-        investigation = await self._catalogue.investigation(ref or _NOBODYS.id)
+        investigation = await self._catalogue.investigation(_investigation_id(named))
         decision = self._decide(subject, investigation or _NOBODYS)
         if investigation is None or not decision.reads_data:
             return ()
         if dataset is not None and not self._is_granted(dataset, decision):
             return ()
         return (Visible(investigation, decision, dataset),)
+
+
+def _investigation_id(named: Dataset | Investigation | None) -> InvestigationId:
+    match named:
+        case Dataset():
+            return named.investigation
+        case Investigation():
+            return named.id
+        case None:
+            return _NOBODYS.id
 
 
 _BREAK_GLASS_ROW = 7

@@ -11,7 +11,6 @@ import h5py
 
 from hub.demo.data import VERSION
 
-
 _GZIP = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
 """Every HDF5 reader knows it, without a plug-in."""
 
