@@ -141,9 +141,17 @@ def _visits(demo: _DemoFile) -> Iterator[tuple[_Proposal, _Visit]]:
 def _make_folders(demo: _DemoFile, data_root: Path, made_on: date) -> None:
     for proposal, visit in _visits(demo):
         for area in ESRF_V3.areas:
-            folder = data_root / _root(proposal, visit, made_on) / area.name
-            folder.mkdir(parents=True, exist_ok=True, mode=0o750)
-            folder.chmod(0o750)
+            _make_folder(data_root, _root(proposal, visit, made_on) / area.name)
+
+
+def _make_folder(root: Path, relative: PurePosixPath) -> None:
+    root.mkdir(parents=True, exist_ok=True)
+    folder = root
+    for name in ("", *relative.parts):
+        folder /= name
+        folder.mkdir(exist_ok=True)
+        # Not by mkdir's mode: the process's umask would still cut it down.
+        folder.chmod(0o750)
 
 
 def _tasks(demo: _DemoFile, made_on: date) -> Iterator[dict[str, Any]]:
