@@ -19,12 +19,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from sqlalchemy import inspect
 from sqlalchemy.exc import SQLAlchemyError
 from tornado.httpclient import AsyncHTTPClient
 
+from hub import migrate
 from hub.catalogue.files import CatalogueFileError, load
-from hub.database import ALL_METADATA, make_engine
 from hub.settings import SERVICE_PREFIX, ConfigError, Settings, load_settings, read_secret
 from profiles.loader import Profiles, ProfilesError, load_profiles
 from spawners.local.bubblewrap import probe
@@ -152,25 +151,18 @@ def _check_key(path: Path) -> None:
 
 
 def check_database(settings: Settings) -> str:
-    """The service's database answers and has all tables."""
-    # The tables are known once the modules that define them are loaded.
-    import quota.schema  # noqa: F401
-
+    """The service's database answers and is at this version's revision."""
     url = settings.database.url
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
         raise _Trouble(f"{url} is not there yet", "Run: panhub database upgrade", Level.WARNING)
-    engine = make_engine(url)
     try:
-        there = set(inspect(engine).get_table_names())
+        differences = migrate.check(url)
     except SQLAlchemyError as error:
         cause = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise _Trouble(f"no answer: {cause}", "Start the database, or correct database.url.") from error
-    finally:
-        engine.dispose()
-    missing = {name for metadata in ALL_METADATA for name in metadata.tables} - there
-    if missing:
-        raise _Trouble(f"missing tables: {', '.join(sorted(missing))}", "Run: panhub database upgrade")
-    return f"answers, with {len(there)} tables"
+    if differences:
+        raise _Trouble("\n".join(differences), "Stop the service, then run: panhub database upgrade")
+    return f"is at revision {migrate.newest()}"
 
 
 def check_profiles(settings: Settings) -> str:

@@ -132,6 +132,7 @@ def _database(options: argparse.Namespace) -> int:
     from hub.migrate import upgrade
     from hub.settings import ConfigError, load_settings
 
+    os.umask(0o077)  # a database file that is made here is for its owner only
     try:
         upgrade(load_settings(_config(options)).database.url)
     except ConfigError as error:
