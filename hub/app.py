@@ -26,7 +26,7 @@ from hub.identity import persons
 from hub.identity.accounts import make_resolver
 from hub.identity.models import Person
 from hub.launch import refusals
-from hub.launch.feed import Feed
+from hub.launch.feed import OPERATORS_TOPIC, Feed, wait_for_news
 from hub.launch.handover import HandOver
 from hub.launch.hubclient import HubClient
 from hub.launch.ledgering import Books
@@ -37,10 +37,14 @@ from hub.launch.runner import Runner
 from hub.launch.service import LaunchService
 from hub.launch.states import MAY_RUN, EndReason
 from hub.launch.store import Launch, in_states
+from hub.pages.formview import Forms
 from hub.pages.render import Renderer
+from hub.pages.streams import static_folder
 from hub.settings import SERVICE_CLIENT_ID, SERVICE_PREFIX, Settings, read_secret
+from hub.static.collect import load_manifest
 from profiles.loader import Profiles, load_profiles
 from quota.ledger import Ledger
+from quota.policy import Policy
 from spawners.backend import Backend
 from spawners.local.backend import LocalBackend
 from templates.catalogue import Library
@@ -76,7 +80,7 @@ class App:
         self.catalogue: Catalogue = FilesCatalogue(settings.catalogue.folder)
         layout = LAYOUTS[settings.data.layout]
         self.access = AccessService(self.catalogue, settings.access, layout, settings.data.root)
-        self.books = Books(Ledger(settings.quota))
+        self.books = Books(Ledger(Policy(settings.quota)))
         self.backends = backends if backends is not None else _backends(settings, self.profiles)
         self.hub_client = HubClient(settings.hub.api_url, read_secret(settings.hub.service_token_file))
         self.hand_over = HandOver(self.db, self.hub_client, self.feed)
@@ -87,6 +91,7 @@ class App:
             backends=self.backends,
             report_base_url=settings.service.session_report_url or settings.service.url,
         )
+        self.notebooks = Notebooks(self.library, self.inspector)
         self.planner = Planner(
             db=self.db,
             books=self.books,
@@ -94,7 +99,7 @@ class App:
             catalogue=self.catalogue,
             profiles=self.profiles,
             accounts=make_resolver(settings.identity.accounts),
-            notebooks=Notebooks(self.library, self.inspector),
+            notebooks=self.notebooks,
             backends=self.backends,
         )
         self.launches = LaunchService(
@@ -113,7 +118,16 @@ class App:
         self.reconciler = Reconciler(
             db=self.db, books=self.books, runner=self.runner, hand_over=self.hand_over, grace=grace
         )
-        self.renderer = Renderer(self.prefix, site_name=settings.site.name)
+        self.renderer = Renderer(
+            self.prefix, load_manifest(static_folder()), settings.site.name, support=settings.site.support
+        )
+        self.forms = Forms(
+            access=self.access,
+            profiles=self.profiles,
+            planner=self.planner,
+            launches=self.launches,
+            notebooks=self.notebooks,
+        )
         self.hub_auth = _hub_auth(settings)
         self._loops: list[asyncio.Task[None]] = []
 
@@ -155,12 +169,13 @@ class App:
         """End all sessions and wait until they are settled: for a demo's end."""
         for launch in await self.db.run(partial(in_states, states=MAY_RUN)):
             await want_stop(self.db, self.runner, launch, EndReason.SERVICE_STOPPED)
-        try:
-            async with asyncio.timeout(_DRAIN_S):
-                while await self.db.run(partial(in_states, states=MAY_RUN)):
-                    await asyncio.sleep(0.1)
-        except TimeoutError:
-            log.warning("Not all sessions ended in time")
+        deadline = asyncio.get_running_loop().time() + _DRAIN_S
+        with self.feed.listen(OPERATORS_TOPIC) as news:
+            while left := await self.db.run(partial(in_states, states=MAY_RUN)):
+                if asyncio.get_running_loop().time() > deadline:
+                    log.warning("%d sessions did not end in time", len(left))
+                    return
+                await wait_for_news(news, 1.0)
 
     async def aclose(self) -> None:
         """Stop looking, release everything; sessions go on."""
@@ -173,7 +188,7 @@ class App:
         await self.runner.aclose()
         for backend in self.backends.values():
             await backend.aclose()
-        self.inspector.close()
+        await self.inspector.aclose()
         self.hub_client.close()
         self.db.close()
 

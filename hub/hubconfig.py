@@ -20,7 +20,7 @@ _MAX_BODY = 256 * 1024
 """Longest request body the hub takes; JSON of 38 MiB blocks its loop for 21 s, and nothing needs more."""
 
 _WORST_QUEUE_S = 14 * 24 * 3600
-"""The hub's own time limit for a start, which would count waiting in a queue; the engine has the real ones."""
+"""The hub counts waiting in a queue into its limit for a start; the engine has the real limits."""
 
 
 def configure(c: Any, settings: Settings) -> None:

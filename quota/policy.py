@@ -181,6 +181,10 @@ class Policy:
         ]
         return max(given, key=_generosity, default=None)
 
+    def named_accounts(self) -> list[AccountRef]:
+        """Accounts that the site's file names."""
+        return sorted({account for account, _ in self._own})
+
     def refuses_unlisted(self, resource: Resource) -> bool:
         """Whether an account that has no allocation of this resource may not use it."""
         return self._refuses_unlisted and resource is not Resource.SESSIONS

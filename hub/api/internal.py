@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from hub.api.base import BaseHandler
 from hub.api.models import ReportBody
 from hub.identity import persons
-from hub.identity.persons import Identity
+from hub.identity.persons import IdentityConflictError, PersonError
+from hub.identity.report import IdentityReport
 from hub.launch import store
 from hub.launch.runner import utcnow
 from hub.launch.service import ended_problem
@@ -89,9 +90,13 @@ class PersonsHandler(InternalHandler):
 
     async def put(self) -> None:
         """Record the person; refuse a name or subject that belongs to another."""
-        identity = self.read_model(Identity)
+        identity = self.read_model(IdentityReport).to_identity()
         now = utcnow()
-        person = await self.app.db.run(lambda s: persons.record_login(s, identity, now))
+        try:
+            person = await self.app.db.run(lambda s: persons.record_login(s, identity, now))
+        except PersonError as error:
+            code = "identity_conflict" if isinstance(error, IdentityConflictError) else "person_blocked"
+            raise RequestError(Problem(code, 403, "Not let in", str(error))) from error
         self.finish({"person_id": person.id})
 
 
@@ -148,13 +153,13 @@ class StopsHandler(InternalHandler):
         if launch is None:
             self.finish({"stopped": True})
             return
-        if body.cause == "unreachable" and launch.state is LaunchState.RUNNING:
-            if await self.app.runner.answers_now(launch):
-                await self.app.runner.note(
-                    launch, "running", "The hub lost sight of the session; it goes on running."
-                )
-                self.finish({"stopped": False})
-                return
+        may_be_meant = body.cause != "unreachable" or launch.state is not LaunchState.RUNNING
+        if not may_be_meant and await self.app.runner.answers_now(launch):
+            await self.app.runner.note(
+                launch, "running", "The hub lost sight of the session; it goes on running."
+            )
+            self.finish({"stopped": False})
+            return
         launch = await self.app.launches.stop(launch, reason=EndReason.STOPPED_BY_USER, by=body.username)
         ended = await self.app.launches.wait_for_end(launch.id, _MAX_WAIT_S)
         self.finish({"stopped": not ended.is_live})

@@ -85,7 +85,7 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "PaNHub spawn API",
             "version": "1.0.0",
-            "description": "Start, follow, extend and stop sessions. Send a hub token as `Authorization: token …`.",
+            "description": "Start, follow, extend and stop sessions. Send `Authorization: token …`.",
         },
         "servers": [{"url": f"{SERVICE_PREFIX}/api/v1"}],
         "security": [{"token": []}],

@@ -15,7 +15,7 @@ from hub.database import Database
 from hub.launch import refusals, store
 from hub.launch.feed import OPERATORS_TOPIC, Feed, person_topic
 from hub.launch.hubclient import HubAnswer, HubClient
-from hub.launch.states import LaunchState
+from hub.launch.states import OVER, LaunchState
 from hub.launch.store import Launch
 from hub.problems import Problem
 
@@ -95,8 +95,7 @@ class HandOver:
             log.info("The hub answered %s to the removal of %s", reply.status, launch.id)
 
     async def _mark_clean(self, launch: Launch) -> None:
-        over = {LaunchState.ENDED, LaunchState.REFUSED}
-        await self._db.run(lambda s: store.change(s, launch.id, only_in=over, hub_cleaned=True))
+        await self._db.run(lambda s: store.change(s, launch.id, only_in=OVER, hub_cleaned=True))
 
     async def aclose(self) -> None:
         """Drop calls under way; the sweep repeats what matters."""

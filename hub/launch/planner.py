@@ -27,9 +27,9 @@ from hub.launch.summary import DataSummary, HoldSummary, MountSummary, Named, Su
 from hub.problems import Problem, RequestError
 from profiles.choose import Choice, Subject
 from profiles.loader import Profiles
-from quota.models import AccountKind, AccountRef, HoldLine
-from spawners.backend import Backend, View
-from spawners.plan import Account, Interface, LaunchId, LaunchPlan, Mount
+from quota.models import AccountKind, AccountRef, Enforcement, HoldLine
+from spawners.backend import Backend
+from spawners.plan import Account, Interface, LaunchId, LaunchPlan
 
 _INTERFACES = {Interface.LAB: "JupyterLab"}
 
@@ -111,8 +111,9 @@ class Planner:
         if backend is None:
             raise choices.place_missing(choice.place_title)
         account = await self._account(person)
+        availability = await backend.availability()
         view = backend.view(launch_id, account)
-        mounts = tuple(_shown(mount, view) for mount in granted.mounts)
+        mounts = granted.mounts
         workdir = _workdir(launch_id, request)
         template = await self._notebooks.plan(
             person,
@@ -142,9 +143,8 @@ class Planner:
         )
         payer = await self._payer(person, request, granted)
         holds = hold_lines(payer, person.username, choice.size, choice.walltime)
-        availability = await backend.availability()
         summary = await self._summary(
-            request, granted, choice, plan, template, payer, holds, availability.note
+            person, request, granted, choice, plan, template, payer, holds, availability.note
         )
         return Prepared(
             plan=plan,
@@ -180,11 +180,12 @@ class Planner:
         proposal = AccountRef(AccountKind.PROPOSAL, granted.investigations[0].proposal)
         if request.payer == "proposal":
             return proposal
-        has_one = await self._db.run(lambda s: self._books.has_allocation(s, proposal))
+        has_one = await self._db.run(lambda s: self._books.has_allocation(s, proposal, utcnow()))
         return proposal if has_one else own
 
     async def _summary(
         self,
+        person: Person,
         request: LaunchRequest,
         granted: AccessResult,
         choice: Choice,
@@ -195,7 +196,7 @@ class Planner:
         place_note: str,
     ) -> Summary:
         now = utcnow()
-        meters = await self._db.run(lambda s: self._books.preview(s, holds, now))
+        previews = await self._db.run(lambda s: self._books.preview(s, holds, person, now))
         return Summary(
             interface=Named(id=choice.interface.value, title=_INTERFACES[choice.interface]),
             profile=Named(id=choice.profile, title=choice.profile_title),
@@ -215,27 +216,22 @@ class Planner:
             ),
             holds=tuple(
                 HoldSummary(
-                    account_kind=line.account.kind.value,
-                    account=line.account.key,
-                    resource=line.resource.value,
-                    amount=line.amount,
-                    limit=meter.limit,
-                    used=meter.used,
-                    held=meter.held,
-                    left=meter.left,
-                    resets_at=meter.resets_at,
-                    is_enforced=meter.enforcement.value == "enforced",
+                    account_kind=preview.meter.account.kind.value,
+                    account=preview.meter.account.key,
+                    resource=preview.meter.resource.value,
+                    amount=preview.asked,
+                    limit=preview.meter.limit,
+                    used=preview.meter.used,
+                    held=preview.meter.held,
+                    left=preview.meter.left,
+                    resets_at=preview.meter.resets_at,
+                    is_enforced=preview.meter.enforcement is Enforcement.ENFORCED,
                 )
-                for line, meter in zip(holds, meters, strict=True)
+                for preview in previews
             ),
             payer=Named(id=payer.kind.value, title=payer.key),
             workdir=str(plan.workdir),
         )
-
-
-def _shown(mount: Mount, view: View) -> Mount:
-    """The mount at the path that this place can show it at."""
-    return Mount(mount.source, view.shown(mount.target), mount.mode, mount.reason)
 
 
 def _workdir(launch_id: str, request: LaunchRequest) -> PurePosixPath:

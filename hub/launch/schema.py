@@ -71,6 +71,7 @@ class LaunchRow(HubBase):
     log_tail: Mapped[list[str] | None] = mapped_column(JSON)
     usage: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     problem: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    is_dismissed: Mapped[bool] = mapped_column(default=False)
     hub_cleaned: Mapped[bool] = mapped_column(default=False)
 
     idempotency_key: Mapped[str | None] = mapped_column(String(80))

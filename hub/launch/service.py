@@ -75,7 +75,7 @@ class LaunchService:
         """
         launch_id = new_launch_id()
         prepared = await self._planner.prepare(person, request, launch_id=launch_id, server_name="preview")
-        await self._refuse_over_quota(prepared)
+        await self._refuse_over_quota(person, prepared)
         return prepared.summary
 
     async def summarise(
@@ -89,7 +89,7 @@ class LaunchService:
         except RequestError as error:
             return None, error.problem
         try:
-            await self._refuse_over_quota(prepared)
+            await self._refuse_over_quota(person, prepared)
         except RequestError as error:
             return prepared.summary, error.problem
         return prepared.summary, None
@@ -121,7 +121,7 @@ class LaunchService:
             prepared = await self._planner.prepare(
                 person, request, launch_id=launch_id, server_name=server_name
             )
-            await self._refuse_over_quota(prepared)
+            await self._refuse_over_quota(person, prepared)
         except RequestError as error:
             await self._refuse(None, columns, error.problem)
             raise
@@ -170,7 +170,7 @@ class LaunchService:
             prepared = await self._planner.prepare(
                 person, request, launch_id=launch_id, server_name=server_name
             )
-            await self._refuse_over_quota(prepared)
+            await self._refuse_over_quota(person, prepared)
         except RequestError as error:
             await self._refuse(launch, columns, error.problem)
             raise
@@ -372,9 +372,9 @@ class LaunchService:
 
     # --- small helpers ------------------------------------------------------------------------
 
-    async def _refuse_over_quota(self, prepared: Prepared) -> None:
+    async def _refuse_over_quota(self, person: Person, prepared: Prepared) -> None:
         now = utcnow()
-        await self._db.run(lambda s: self._books.check(s, prepared.holds, now))
+        await self._db.run(lambda s: self._books.check(s, prepared.holds, person, now))
 
     async def _refuse(self, launch: Launch | None, columns: dict[str, Any], problem: Problem) -> None:
         def refuse(session: Session) -> Launch | None:

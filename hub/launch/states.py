@@ -69,6 +69,9 @@ LIVE = frozenset(
 )
 """States that occupy a server name."""
 
+OVER = frozenset({LaunchState.ENDED, LaunchState.REFUSED})
+"""Final states."""
+
 MAY_RUN = frozenset({LaunchState.HELD, LaunchState.SUBMITTED, LaunchState.RUNNING, LaunchState.ENDING})
 """States in which something may run at the backend."""
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from hub.launch.schema import EventRow, LaunchRow
-from hub.launch.states import LIVE, STEPS, LaunchState, Target
+from hub.launch.states import LIVE, OVER, STEPS, LaunchState, Target
 from spawners.plan import LaunchId, LaunchPlan
 
 
@@ -53,6 +53,7 @@ class Launch:
     log_tail: list[str] | None
     usage: dict[str, Any] | None
     problem: dict[str, Any] | None
+    is_dismissed: bool
     hub_cleaned: bool
     idempotency_key: str | None
     idempotency_hash: str | None
@@ -165,9 +166,7 @@ def not_cleaned(session: Session, *, limit: int = 200) -> list[Launch]:
     """Launches that are over and whose server the hub may still list."""
     rows = session.scalars(
         select(LaunchRow)
-        .where(
-            LaunchRow.state.in_({LaunchState.ENDED, LaunchState.REFUSED}), LaunchRow.hub_cleaned.is_(False)
-        )
+        .where(LaunchRow.state.in_(OVER), LaunchRow.hub_cleaned.is_(False))
         .order_by(LaunchRow.created_at)
         .limit(limit)
     )
@@ -231,13 +230,34 @@ def events_after(session: Session, launch_id: str, seq: int, *, limit: int = 500
     return [Event(LaunchId(row.launch_id), row.seq, row.at, row.step, row.message) for row in rows]
 
 
-def refusals_by_code(session: Session, since: datetime) -> list[tuple[str, int]]:
-    """How often each code refused since a time, most often first."""
+def dismiss(session: Session, launch_id: str) -> None:
+    """Put the notice of a launch that is over away."""
+    change(session, launch_id, only_in=OVER, is_dismissed=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusals:
+    """How often one code refused; ``last`` is when it last did."""
+
+    code: str
+    count: int
+    people: int
+    last: datetime
+
+
+def refusals_by_code(session: Session, since: date) -> list[Refusals]:
+    """Refusals since a day (UTC), the most frequent code first."""
     code = LaunchRow.problem["code"].as_string()
+    start = datetime.combine(since, time.min, tzinfo=UTC)
     rows = session.execute(
-        select(code, func.count())
-        .where(LaunchRow.state == LaunchState.REFUSED, LaunchRow.created_at >= since)
+        select(
+            code,
+            func.count(),
+            func.count(LaunchRow.person_id.distinct()),
+            func.max(LaunchRow.created_at),
+        )
+        .where(LaunchRow.state == LaunchState.REFUSED, LaunchRow.created_at >= start)
         .group_by(code)
         .order_by(func.count().desc())
     )
-    return [(str(row[0]), int(row[1])) for row in rows]
+    return [Refusals(str(row[0]), int(row[1]), int(row[2]), row[3]) for row in rows]

@@ -51,7 +51,7 @@ Changes (POST, 303)                          fields → where to
 ``/launches/{id}/extend``                    ``seconds`` → ``next`` or ``/``
 ``/launches/{id}/relaunch``                  → ``/launches/{new id}``
 ``/launches/{id}/dismiss``                   puts a notice away → ``/``
-``/operate/allocations/{key}``               ``limit`` (hours or sessions; empty: none), ``reason`` → ``/operate``
+``/operate/allocations/{key}``               ``limit`` (hours, sessions or empty), ``reason`` → ``/operate``
 ===========================================  =========================================================
 
 ``next`` is one of ``home``, ``launch``, ``operate``: a name, never an address.

@@ -117,6 +117,11 @@ def amount(seconds_or_count: int, resource: Resource) -> str:
     return f"{quantity(seconds_or_count, resource)} {unit(resource, seconds_or_count)}"
 
 
+def short_amount(seconds_or_count: int, resource: Resource) -> str:
+    """Ledger amount for tables, with a short unit: ``12.4 CPU-h``."""
+    return amount(seconds_or_count, resource).replace("-hours", "-h")
+
+
 def duration(value: timedelta) -> str:
     """Duration as ``45 s``, ``12 min``, ``1 h 20 min`` or ``2 d 4 h``; below zero is ``0 s``."""
     seconds = max(0, round(value.total_seconds()))

@@ -29,6 +29,7 @@ CONTENT_SECURITY_POLICY = (
 
 _FILTERS = {
     "amount": lambda amount: text.amount(amount.value, amount.resource),
+    "short_amount": lambda amount: text.short_amount(amount.value, amount.resource),
     "quantity": text.quantity,
     "unit": text.unit,
     "duration": text.duration,

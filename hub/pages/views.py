@@ -73,7 +73,8 @@ class Grant:
 class Meter:
     """One allocation. ``title`` is who pays; ``limit`` None: only counted.
 
-    ``forecast`` is when it runs out at the pace of the last days, None: not before the reset.
+    ``window`` is words, as `per week`; at ``resets_at`` it begins anew, or ends if ``ends_then``.
+    ``forecast`` is when it runs out at the pace of the last days, None: not before that.
     """
 
     title: str
@@ -84,6 +85,7 @@ class Meter:
     enforcement: Enforcement = Enforcement.ENFORCED
     window: str = ""
     resets_at: datetime | None = None
+    ends_then: bool = False
     forecast: datetime | None = None
 
     @property

@@ -18,7 +18,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from spawners.backend import (
@@ -31,6 +31,7 @@ from spawners.backend import (
     Status,
     SubmitError,
     Usage,
+    View,
 )
 from spawners.local import sessionlog
 from spawners.local.bubblewrap import Isolation, probe
@@ -38,7 +39,7 @@ from spawners.local.processes import kill_launch, open_process
 from spawners.local.records import Records, Supervised
 from spawners.local.settings import LocalSettings
 from spawners.local.submission import Preparer
-from spawners.plan import Credentials, LaunchId, LaunchPlan
+from spawners.plan import Account, Credentials, LaunchId, LaunchPlan
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +99,14 @@ class LocalBackend:
         identity = await self._in_thread(lambda: _spawn(plan.launch_id, run, spec))
         seen = "with a data view of its own" if isolation.kind == "bubblewrap" else "without isolation"
         yield Started({**identity, "run": str(run)}, f"The session is starting on this machine, {seen}.")
+
+    def view(self, launch_id: LaunchId, account: Account) -> View:
+        """Where the session would see its files; see `Backend.view`."""
+        known = self._isolation is not None and self._isolation.done()
+        if known and self._isolation is not None and self._isolation.result().kind == "links":
+            links = self._records.folder(launch_id).path / "view"
+            return View(root=PurePosixPath(links), home=account.home)
+        return View(root=PurePosixPath("/"), home=PurePosixPath("/home") / account.name)
 
     # --- questions ----------------------------------------------------------------------------
 

@@ -1,0 +1,1 @@
+"""Revisions of the service's database, in `versions`; run by `hub.migrate`."""

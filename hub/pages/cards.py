@@ -1,0 +1,285 @@
+"""From the session table to what the pages show of launches: cards, notices, rows, progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from hub.api.models import open_path
+from hub.launch.runner import sentence
+from hub.launch.states import EndReason, LaunchState
+from hub.launch.store import Event as StoredEvent
+from hub.launch.store import Launch
+from hub.launch.summary import Summary as LaunchSummary
+from hub.pages import refusing
+from hub.pages.views import (
+    Action,
+    Allowed,
+    Amount,
+    Event,
+    Grant,
+    Notice,
+    ProgressView,
+    RecentRow,
+    Refusal,
+    Resources,
+    SessionCard,
+    Step,
+)
+from hub.problems import Problem
+from quota.models import Resource
+from spawners.backend import State, Status
+from spawners.plan import Interface, LaunchId, MountMode
+
+_FAILURES = {
+    EndReason.OUT_OF_MEMORY,
+    EndReason.LOST,
+    EndReason.START_FAILED,
+    EndReason.START_TIMEOUT,
+    EndReason.NOT_HANDED_OVER,
+    EndReason.ACCESS_LOST,
+    EndReason.EXITED,
+}
+
+_HINTS = {
+    EndReason.OUT_OF_MEMORY: "Start it again with a larger size.",
+    EndReason.LOST: "Start it again; if it happens again, ask for help with the log attached.",
+    EndReason.START_FAILED: "The last lines of the log below tell more; start it again or ask for help.",
+    EndReason.START_TIMEOUT: "Start it again; if it happens again, ask for help.",
+    EndReason.NOT_HANDED_OVER: "Start it again.",
+    EndReason.ACCESS_LOST: "Ask the principal investigator to add you to the team again.",
+    EndReason.EXITED: "The last lines of the log below tell more.",
+}
+
+_WORDS = {
+    LaunchState.REQUESTED: "Access and quota are checked; the hub was asked to start it.",
+    LaunchState.PLANNED: "Everything is decided; the start begins.",
+    LaunchState.HELD: "Quota is held; the place was asked to start it.",
+    LaunchState.SUBMITTED: "The server is starting; this usually takes a few seconds.",
+    LaunchState.RUNNING: "",
+    LaunchState.ENDING: "The session is being ended; what was saved is kept.",
+}
+
+_STEPS = (
+    ("Access and quota checked", None),
+    ("Quota held", LaunchState.HELD),
+    ("Started", LaunchState.SUBMITTED),
+    ("Server answers", LaunchState.RUNNING),
+)
+
+
+class Cards:
+    """Builds the views of one moment: ``statuses`` is what the backends last said."""
+
+    def __init__(self, statuses: Mapping[LaunchId, Status], now: datetime, extend_step: timedelta) -> None:
+        self._statuses = statuses
+        self._now = now
+        self._extend_step = extend_step
+
+    def card(self, launch: Launch) -> SessionCard:
+        """Card of a launch, live or over."""
+        said = summary_of(launch)
+        status = self._statuses.get(launch.id)
+        is_unknown = status is not None and status.state is State.UNKNOWN
+        walltime = timedelta(
+            seconds=launch.plan["walltime"] if launch.plan else said.walltime_s if said else 0
+        )
+        can_extend, steps = self._extensions(launch, said, walltime)
+        return SessionCard(
+            launch_id=launch.id,
+            title=launch.display_name or launch.server_name,
+            state=launch.state,
+            interface=Interface(said.interface.id) if said else Interface.LAB,
+            environment=said.environment.title if said else "",
+            place=said.place.title if said else "",
+            resources=resources_of(said),
+            walltime=walltime,
+            requested_at=launch.created_at,
+            template=f"{said.template.title} {said.template.version}" if said and said.template else "",
+            grants=grants_of(said),
+            started_at=launch.running_at,
+            ends_at=launch.deadline if launch.is_live else launch.ended_at,
+            step=self._step(launch, status, is_unknown=is_unknown),
+            charges=self._charges(launch),
+            payer=payer_title(said),
+            open_url=_open_url(launch),
+            extend_by=steps,
+            can_extend=can_extend,
+            is_unknown=is_unknown,
+        )
+
+    def _step(self, launch: Launch, status: Status | None, *, is_unknown: bool) -> str:
+        if is_unknown:
+            return "The place does not answer at the moment; your session keeps running."
+        if status is not None and status.state is State.PENDING and status.reason:
+            return status.reason
+        return _WORDS.get(launch.state, "")
+
+    def _extensions(
+        self, launch: Launch, said: LaunchSummary | None, walltime: timedelta
+    ) -> tuple[Allowed, tuple[timedelta, ...]]:
+        if said is None or launch.state is not LaunchState.RUNNING:
+            return Allowed(), ()
+        room = timedelta(seconds=said.max_walltime_s) - walltime
+        steps = tuple(self._extend_step * n for n in (1, 2, 4) if self._extend_step * n <= room)
+        if steps:
+            return Allowed(), steps
+        longest = said.max_walltime_s / 3600
+        return Allowed(ok=False, why=f"{longest:g} h is the longest a session may run here."), ()
+
+    def _charges(self, launch: Launch) -> tuple[Amount, ...]:
+        """What was charged, or what would be if it ended now."""
+        if launch.usage is not None:
+            seconds = int(launch.usage["elapsed_seconds"])
+        elif launch.submitted_at is not None and launch.is_live:
+            seconds = max(0, int((self._now - launch.submitted_at).total_seconds()))
+        else:
+            return ()
+        said = summary_of(launch)
+        if said is None:
+            return ()
+        charges = [Amount(Resource.CPU_SECONDS, seconds * said.cpus)]
+        if said.gpus:
+            charges.append(Amount(Resource.GPU_SECONDS, seconds * said.gpus))
+        return tuple(charges)
+
+    def recent(self, launch: Launch) -> RecentRow:
+        """Row of a launch that is over."""
+        said = summary_of(launch)
+        ran = timedelta(seconds=launch.usage["elapsed_seconds"]) if launch.usage else timedelta(0)
+        return RecentRow(
+            launch_id=launch.id,
+            title=launch.display_name or launch.server_name,
+            proposal=launch.proposal or "",
+            data=", ".join(one.title for one in said.data) if said else "",
+            state=launch.state,
+            at=launch.created_at,
+            ran=ran,
+            end_reason=EndReason(launch.end_reason) if launch.end_reason else None,
+            charges=self._charges(launch),
+            payer=payer_title(said),
+        )
+
+    def notice(self, launch: Launch) -> Notice | None:
+        """What went wrong with a launch, or None if nothing did."""
+        refusal = refusal_of(launch)
+        if refusal is None:
+            return None
+        return Notice(
+            launch_id=launch.id,
+            title=launch.display_name or launch.server_name,
+            at=launch.ended_at or launch.created_at,
+            refusal=refusal,
+            charges=self._charges(launch),
+            log_tail=tuple(launch.log_tail or ()),
+            is_failure=launch.state is LaunchState.ENDED,
+        )
+
+    def progress(self, launch: Launch, events: Sequence[StoredEvent]) -> ProgressView:
+        """A launch from request to end."""
+        reason = EndReason(launch.end_reason) if launch.end_reason else None
+        actions: tuple[Action, ...] = ()
+        if not launch.is_live:
+            actions = (
+                Action(
+                    "Start again",
+                    ("launches", launch.id, "relaunch"),
+                    method="post",
+                    icon="arrow-repeat",
+                    is_primary=True,
+                ),
+                Action("Change something", ("new",), (("from", launch.id),), icon="sliders"),
+            )
+        return ProgressView(
+            card=self.card(launch),
+            steps=steps_of(launch),
+            events=tuple(Event(event.seq, event.at, event.message) for event in events),
+            refusal=refusal_of(launch),
+            log_tail=tuple(launch.log_tail or ()),
+            end_reason=reason if launch.state is LaunchState.ENDED else None,
+            ended_at=launch.ended_at if not launch.is_live else None,
+            actions=actions,
+        )
+
+
+def summary_of(launch: Launch) -> LaunchSummary | None:
+    """The stored summary."""
+    return None if launch.summary is None else LaunchSummary.model_validate(launch.summary)
+
+
+def resources_of(said: LaunchSummary | None) -> Resources:
+    """Size of a launch."""
+    if said is None:
+        return Resources("", 0, 0)
+    return Resources(said.size.title, said.cpus, said.memory_mib, said.gpus)
+
+
+def grants_of(said: LaunchSummary | None) -> tuple[Grant, ...]:
+    """What the session sees, with the data sets' names where they are known."""
+    if said is None:
+        return ()
+    names = {one.path: one for one in said.data}
+    grants = []
+    for mount in said.mounts:
+        inside = [one for path, one in names.items() if path.startswith(f"{mount.path}/")]
+        title = inside[0].title if inside else mount.path.rsplit("/", 1)[-1]
+        proposal = inside[0].proposal if inside else said.data[0].proposal if said.data else ""
+        grants.append(Grant(proposal, title, mount.path, MountMode(mount.mode), mount.reason))
+    return tuple(grants)
+
+
+def payer_title(said: LaunchSummary | None) -> str:
+    """Who pays, in words."""
+    if said is None:
+        return ""
+    return f"Proposal {said.payer.title}" if said.payer.id == "proposal" else "Yours"
+
+
+def refusal_of(launch: Launch) -> Refusal | None:
+    """Why a launch did not start, or failed."""
+    if launch.problem is not None:
+        return refusing.with_actions(Problem.from_json(launch.problem), _again(launch))
+    if launch.state is not LaunchState.ENDED or launch.end_reason is None:
+        return None
+    reason = EndReason(launch.end_reason)
+    if reason not in _FAILURES:
+        return None
+    problem = Problem(
+        f"launch_{reason.value}", 500, sentence(reason), launch.end_message, _HINTS.get(reason, "")
+    )
+    return refusing.with_actions(problem, _again(launch))
+
+
+def _again(launch: Launch) -> tuple[Action, ...]:
+    return (
+        Action("Start again", ("launches", launch.id, "relaunch"), method="post", icon="arrow-repeat"),
+        Action("Change something", ("new",), (("from", launch.id),), icon="sliders"),
+    )
+
+
+def steps_of(launch: Launch) -> tuple[Step, ...]:
+    """The steps of a start with their times."""
+    times = (launch.created_at, launch.held_at, launch.submitted_at, launch.running_at)
+    is_over = not launch.is_live
+    steps: list[Step] = []
+    is_open = True
+    for (title, _), at in zip(_STEPS, times, strict=True):
+        reached = at is not None and not (launch.state is LaunchState.REFUSED and title == _STEPS[0][0])
+        is_next = not reached and is_open
+        steps.append(
+            Step(
+                title,
+                at if reached else None,
+                is_current=is_next and not is_over,
+                is_failed=is_next and is_over,
+            )
+        )
+        is_open = is_open and reached
+    return tuple(steps)
+
+
+def _open_url(launch: Launch) -> str:
+    if launch.state is not LaunchState.RUNNING or launch.plan is None:
+        return ""
+    path = launch.plan["open_path"]
+    return f"{open_path(launch)}lab/tree/{path}" if path else open_path(launch)

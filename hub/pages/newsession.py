@@ -1,0 +1,167 @@
+"""Pages and changes around starting: the form, its parts, launch links, starting."""
+
+from __future__ import annotations
+
+from urllib.parse import urlencode
+
+from hub.launch import store
+from hub.launch.models import LaunchRequest
+from hub.pages.base import PageHandler
+from hub.pages.formview import Forms
+from hub.pages.state import fields_of, state_of, to_request
+from hub.pages.views import LaunchView, TemplateView
+from hub.problems import RequestError
+from profiles.choose import offers
+from templates.catalogue import Template
+from templates.techniques import panet
+
+
+class FormBase(PageHandler):
+    """What the form's pages and parts share."""
+
+    @property
+    def forms(self) -> Forms:
+        """Builder of the form."""
+        return self.app.forms
+
+    async def request_of_query(self) -> LaunchRequest:
+        """The request that an address stands for, completed with defaults."""
+        source = self.get_query_argument("from", "")
+        if source:
+            return LaunchRequest.model_validate((await self.query_launch(source)).request)
+        state = state_of(self.request.query_arguments)
+        request = to_request(state, self.app.library)
+        update: dict[str, object] = {}
+        if state.inputs is None:
+            last = await self.app.db.run(lambda s: store.of_person(s, self.person.id, limit=1))
+            before = LaunchRequest.model_validate(last[0].request) if last else None
+            update["inputs"] = await self.forms.default_inputs(self.person, before)
+        if not state.one("template"):
+            update["template"] = "auto"
+        return request.model_copy(update=update)
+
+    def search(self) -> str:
+        """Text searched for in the data."""
+        return self.get_argument("q", "")[:100].strip()
+
+
+class NewPage(FormBase):
+    """``/new``"""
+
+    async def get(self) -> None:
+        """The form."""
+        form = await self.forms.form(self.person, await self.request_of_query(), self.search())
+        self.show("new.html", form=form)
+
+
+class FormPart(FormBase):
+    """``/parts/form``"""
+
+    async def get(self) -> None:
+        """The form's fields for another choice."""
+        form = await self.forms.form(self.person, await self.request_of_query(), self.search())
+        self.show("parts/form.html", form=form)
+
+
+class SummaryPart(FormBase):
+    """``/parts/summary``"""
+
+    async def post(self) -> None:
+        """The engine's dry run of the form."""
+        request = to_request(state_of(self.request.body_arguments), self.app.library)
+        said, problem = await self.app.launches.summarise(self.person, request)
+        offered = offers(self.app.profiles, await self.app.planner.subject(self.person))
+        wanted = said.profile.id if said else request.profile
+        offer = next((x for x in offered if x.profile == wanted), offered[0] if offered else None)
+        self.show("parts/summary.html", summary=self.forms.summary(said, problem, offer, request))
+
+
+class DataPart(FormBase):
+    """``/parts/data``"""
+
+    async def get(self) -> None:
+        """What a search in the data found."""
+        self.show("parts/data_choices.html", data=await self.forms.data(self.person, self.search()))
+
+
+class LaunchLinkPage(FormBase):
+    """``/launch``: a link shows what will start, and starts nothing."""
+
+    async def get(self) -> None:
+        """The confirmation."""
+        request = await self.request_of_query()
+        said, problem = await self.app.launches.summarise(self.person, request)
+        if said is not None and said.template is not None:
+            chosen = f"{said.template.id}@{said.template.version}"
+            request = request.model_copy(update={"template": chosen})
+        summary = self.forms.summary(said, problem, None, request)
+        self.show("launch.html", launch=LaunchView(summary, fields_of(request)))
+
+
+class StartLaunch(FormBase):
+    """``/launches``"""
+
+    async def post(self) -> None:
+        """Start what the form says, or show the form again."""
+        state = state_of(self.request.body_arguments)
+        request = to_request(state, self.app.library)
+        if self.get_body_argument("update", ""):
+            self.redirect(self.app.renderer.url("new") + "?" + query_of(request), status=303)
+            return
+        try:
+            launch, _ = await self.app.launches.register(self.person, request, origin="form")
+        except RequestError as error:
+            form = await self.forms.form(self.person, request, self.search())
+            self.show("new.html", status=error.problem.status, form=form)
+            return
+        self.to("launches", launch.id)
+
+
+def query_of(request: LaunchRequest) -> str:
+    """A request as the query of an address."""
+    return urlencode(fields_of(request))
+
+
+class DataPage(FormBase):
+    """``/data``"""
+
+    async def get(self) -> None:
+        """What one may read."""
+        self.show("data.html", data=await self.forms.data(self.person, self.search()))
+
+
+class TemplatesPage(FormBase):
+    """``/templates``"""
+
+    async def get(self) -> None:
+        """The catalogue of templates."""
+        query = self.search()
+        words = query.lower().split()
+        views = tuple(
+            _template_view(template)
+            for template in self.app.library.all()
+            if all(word in _searchable(template) for word in words)
+        )
+        self.show("templates.html", templates=views, query=query)
+
+
+def _searchable(template: Template) -> str:
+    spec = template.spec
+    return " ".join((spec.id, spec.title, spec.summary, *spec.keywords)).lower()
+
+
+def _template_view(template: Template) -> TemplateView:
+    spec = template.spec
+    return TemplateView(
+        id=spec.id,
+        version=spec.version,
+        title=spec.title,
+        summary=spec.summary,
+        when=", ".join(spec.keywords),
+        inputs="; ".join(need.title for need in spec.inputs[0].match.require) if spec.inputs else "none",
+        technique=", ".join(panet().label(technique) for technique in spec.techniques) or "any technique",
+        authors=tuple(author.name for author in spec.authors),
+        reviewed_by=spec.review.by or "",
+        reviewed_on=spec.review.date,
+        environment=spec.environment.kernel,
+    )

@@ -1,0 +1,120 @@
+"""The state of the form in an address or a form's fields, and the launch request it stands for.
+
+Addresses are the state: the same names in the query of a link, in the form for a new session and
+in what it posts. Reading is lenient about what is missing (the server fills in defaults) and
+strict about what is there (`parse_request` validates the result).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hub.launch.models import LaunchRequest
+from hub.launch.service import parse_request
+from templates.catalogue import Library
+from templates.models import ParameterType
+
+NO_TEMPLATE = "none"
+_KINDS = ("dataset", "investigation", "doi")
+_SCALARS = ("interface", "profile", "size", "payer", "display_name")
+
+
+@dataclass(frozen=True, slots=True)
+class FormState:
+    """Fields as they came; the last value of a name counts, but for ``input``."""
+
+    fields: tuple[tuple[str, str], ...]
+
+    def one(self, name: str) -> str:
+        """Value of a field, or an empty string."""
+        return next((value for key, value in reversed(self.fields) if key == name), "")
+
+    @property
+    def inputs(self) -> tuple[dict[str, str], ...] | None:
+        """Data asked for; empty for none, None where nothing was said."""
+        given = [value for key, value in self.fields if key == "input"]
+        named = [f"{key}:{value}" for key, value in self.fields if key in _KINDS]
+        if not given and not named:
+            return None
+        parts = [value.partition(":") for value in (*given[-16:], *named) if value]
+        return tuple({"kind": kind, "ref": ref} for kind, _, ref in parts)
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        """Values typed for the template's parameters; empty ones take the default."""
+        return {key[2:]: value for key, value in self.fields if key.startswith("p.") and value != ""}
+
+
+def state_of(arguments: Mapping[str, Sequence[bytes]]) -> FormState:
+    """State of a query or of a form's body."""
+    fields = [
+        (name, value.decode("utf-8", "replace"))
+        for name, values in arguments.items()
+        if not name.startswith("_")
+        for value in values
+    ]
+    return FormState(tuple(fields[:200]))
+
+
+def to_request(state: FormState, library: Library) -> LaunchRequest:
+    """The launch request of a form.
+
+    Raises
+    ------
+    RequestError
+        ``invalid_request`` if what was given cannot be one.
+    """
+    raw: dict[str, Any] = {name: state.one(name) for name in _SCALARS if state.one(name)}
+    raw["inputs"] = list(state.inputs or ())
+    template = state.one("template")
+    if template and template != NO_TEMPLATE:
+        raw["template"] = template
+    walltime = state.one("walltime_s")
+    if walltime:
+        raw["walltime_s"] = int(walltime) if walltime.isascii() and walltime.isdigit() else walltime
+    raw["parameters"] = _typed(state.parameters, raw.get("template"), library)
+    return parse_request(raw)
+
+
+def _typed(values: Mapping[str, str], template: str | None, library: Library) -> dict[str, Any]:
+    """Form fields are text; the template says which of them are numbers."""
+    found = library.get(template) if template else None
+    if found is None:
+        # Parameters belong to the template that was shown; another choice drops them.
+        return {}
+    rules = found.spec.parameters
+    return {name: _value(rules[name].type, text) for name, text in values.items() if name in rules}
+
+
+def _value(kind: ParameterType, text: str) -> Any:
+    try:
+        match kind:
+            case ParameterType.INTEGER:
+                return int(text)
+            case ParameterType.NUMBER:
+                return float(text)
+            case ParameterType.BOOLEAN if text in {"true", "false"}:
+                return text == "true"
+    except ValueError:
+        pass
+    return text
+
+
+def fields_of(request: LaunchRequest) -> tuple[tuple[str, str], ...]:
+    """Form fields of a request, for a hidden form or a link that pre-fills."""
+    fields = [("input", f"{one.kind.value}:{one.ref}") for one in request.inputs] or [("input", "")]
+    fields.append(("template", request.template or NO_TEMPLATE))
+    for name in ("profile", "size", "display_name"):
+        value = getattr(request, name)
+        if value is not None:
+            fields.append((name, value))
+    fields += [("interface", request.interface.value), ("payer", request.payer)]
+    if request.walltime_s is not None:
+        fields.append(("walltime_s", str(request.walltime_s)))
+    for name, value in request.parameters.items():
+        if value is not None:
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+            fields.append((f"p.{name}", text))
+    return tuple(fields)
