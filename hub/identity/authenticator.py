@@ -25,7 +25,14 @@ from hub.identity.claims import (
     identity_from_claims,
     initials,
 )
-from hub.identity.handlers import NO_ANSWER, CallbackHandler, LoginHandler, LogoutHandler
+from hub.identity.handlers import (
+    NO_ANSWER,
+    SIGNED_OUT,
+    CallbackHandler,
+    LoginHandler,
+    LogoutHandler,
+    SignedOutHandler,
+)
 from hub.identity.idtoken import TokenError
 from hub.identity.provider import Provider, ProviderRefusedError, ProviderUnavailableError, Tokens
 from hub.identity.report import PersonReporter, ReportRefusedError, ReportUnansweredError
@@ -73,7 +80,7 @@ class PanAuthenticator(OAuthenticator):
     post_logout_redirect_url = Unicode(
         config=True,
         help="Where the provider sends a browser after signing out; it must be registered there. "
-        "Default: the hub's login page.",
+        "Default: the hub's page /hub/signed-out.",
     )
     extra_hub_handlers = List(
         config=True, help="Handlers (path, class[, arguments]) that come before JupyterHub's own."
@@ -107,6 +114,14 @@ class PanAuthenticator(OAuthenticator):
     def _default_refresh_pre_spawn(self) -> bool:
         return True
 
+    @default("auto_login")
+    def _default_auto_login(self) -> bool:
+        return True
+
+    @default("custom_403_message")
+    def _default_403(self) -> str:
+        return "Your account is in none of the groups that may use this site. Ask its support to add you."
+
     @default("enable_auth_state")
     def _default_enable_auth_state(self) -> bool:
         return True
@@ -131,7 +146,8 @@ class PanAuthenticator(OAuthenticator):
 
     def get_handlers(self, app: Any) -> list[Any]:
         """Handlers of the site first, then those of signing in and out."""
-        return [*self.extra_hub_handlers, *super().get_handlers(app)]
+        own = [(f"/{SIGNED_OUT}", SignedOutHandler), *super().get_handlers(app)]
+        return [*self.extra_hub_handlers, *own]
 
     def normalize_username(self, username: str) -> str:
         """Names are strict already and never folded."""

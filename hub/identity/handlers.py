@@ -6,6 +6,7 @@ import hmac
 import secrets
 from typing import Any
 
+from jupyterhub.handlers import BaseHandler
 from jupyterhub.utils import url_path_join
 from oauthenticator.oauth2 import (
     OAuthCallbackHandler,
@@ -18,6 +19,9 @@ from tornado import web
 from tornado.httputil import url_concat
 
 from hub.identity.provider import ProviderRefusedError, ProviderUnavailableError
+
+SIGNED_OUT = "signed-out"
+"""Page after signing out. Not the login page: that one begins the next sign-in at once."""
 
 NO_ANSWER = "The identity provider does not answer. Wait a minute and sign in again."
 
@@ -101,7 +105,7 @@ class LogoutHandler(OAuthLogoutHandler):
         """End the tokens, and remember where the provider's own session ends."""
         await super().handle_logout()
         landing = self.authenticator.post_logout_redirect_url or (
-            f"{self.request.protocol}://{self.request.host}{url_path_join(self.hub.base_url, 'login')}"
+            f"{self.request.protocol}://{self.request.host}{url_path_join(self.hub.base_url, SIGNED_OUT)}"
         )
         self._next = await self.authenticator.end_sign_in(self.current_user, landing)
 
@@ -110,3 +114,11 @@ class LogoutHandler(OAuthLogoutHandler):
         if self._next is not None:
             return self.redirect(self._next)
         return await super().render_logout_page()
+
+
+class SignedOutHandler(BaseHandler):
+    """Where the provider leads back to after signing out."""
+
+    async def get(self) -> None:
+        """Say so, with a way back in."""
+        self.finish(await self.render_template("logout.html"))

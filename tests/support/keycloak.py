@@ -111,7 +111,7 @@ class Keycloak:
         """Let the client `panhub` be at ``public_url``."""
         client = self.call("GET", "/clients", params={"clientId": "panhub"}).json()[0]
         client["redirectUris"] = [f"{public_url}/hub/oauth_callback"]
-        client["attributes"]["post.logout.redirect.uris"] = f"{public_url}/hub/login"
+        client["attributes"]["post.logout.redirect.uris"] = f"{public_url}/hub/signed-out"
         self.call("PUT", f"/clients/{client['id']}", json=client)
 
     def pause(self) -> None:
@@ -168,10 +168,9 @@ def _installed() -> Path:
         if (home / "built").exists():
             return home
         shutil.rmtree(home, ignore_errors=True)
-        _run(
-            "mvn", "-q", "-B", "dependency:copy", f"-Dartifact=org.keycloak:keycloak-quarkus-dist:{VERSION}:zip",
-            f"-DoutputDirectory={_CACHE / 'download'}",
-        )  # fmt: skip
+        artifact = f"org.keycloak:keycloak-quarkus-dist:{VERSION}:zip"
+        target = f"-DoutputDirectory={_CACHE / 'download'}"
+        _run("mvn", "-q", "-B", "dependency:copy", f"-Dartifact={artifact}", target)
         with zipfile.ZipFile(_CACHE / "download" / f"keycloak-quarkus-dist-{VERSION}.zip") as archive:
             archive.extractall(_CACHE)
         (home / "bin/kc.sh").chmod(0o755)
