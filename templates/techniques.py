@@ -2,8 +2,9 @@
 
 PaNET writes most leaf terms (SAXS, EXAFS, …) as *equivalent to* a conjunction of other terms and
 gives them no parent. Here each term of such a conjunction counts as a parent, so EXAFS is found to be
-an x-ray absorption spectroscopy by way of XAFS. Terms are referred to by label and by
-id (``PaNET:PaNET01124``); both are read.
+an x-ray absorption spectroscopy by way of XAFS; and what is a kind of every term of it is a kind of the
+whole, so USAXS (ultra small angle scattering with x-rays) is found to be SAXS. Terms are
+referred to by label and by id (``PaNET:PaNET01124``); both are read.
 
 Source: PaNET 1.3.0 (CC BY 4.0), see `templates/panet/README.md`; ESRFET names are those of
 https://w3id.org/PaN/ESRFET#.
@@ -53,11 +54,18 @@ ESRFET: Mapping[str, str] = {
 
 
 class TechniqueTree:
-    """Terms with their labels and direct parents."""
+    """Terms with their labels, direct parents and, where they are defined so, their conjunctions."""
 
-    def __init__(self, labels: Mapping[str, str], parents: Mapping[str, frozenset[str]]) -> None:
+    def __init__(
+        self,
+        labels: Mapping[str, str],
+        parents: Mapping[str, frozenset[str]],
+        conjunctions: Mapping[str, frozenset[str]],
+    ) -> None:
         self.labels: Mapping[str, str] = dict(labels)
         self._parents = dict(parents)
+        self._conjunctions = dict(conjunctions)
+        self._ancestors: dict[str, frozenset[str]] = {}
 
     def __contains__(self, technique: str) -> bool:
         return technique in self.labels
@@ -79,13 +87,18 @@ class TechniqueTree:
 
     def ancestors(self, technique: str) -> frozenset[str]:
         """All terms above one term."""
+        if technique not in self._ancestors:
+            self._ancestors[technique] = self._find_ancestors(technique)
+        return self._ancestors[technique]
+
+    def _find_ancestors(self, technique: str) -> frozenset[str]:
         found: set[str] = set()
-        waiting = list(self.parents(technique))
+        waiting = set(self.parents(technique))
         while waiting:
-            term = waiting.pop()
-            if term not in found and term != technique:
-                found.add(term)
-                waiting.extend(self.parents(term))
+            found |= waiting
+            above = {parent for term in waiting for parent in self.parents(term)}
+            whole = {term for term, parts in self._conjunctions.items() if parts <= found}
+            waiting = (above | whole) - found - {technique}
         return frozenset(found)
 
 
@@ -113,10 +126,16 @@ def read_panet(path: Path) -> TechniqueTree:
     labels = {_tail(row[1]): row[2].strip() for row in terms}
     by_label = {label: term for term, label in labels.items()}
     parents: dict[str, set[str]] = {term: set() for term in labels}
+    conjunctions = {}
     for row in terms:
-        found = (term for i in columns for term in _references(row[i], by_label))
-        parents[_tail(row[1])].update(term for term in found if term in labels and term != _tail(row[1]))
-    return TechniqueTree(labels, {term: frozenset(above) for term, above in parents.items()})
+        term = _tail(row[1])
+        parents[term].update(t for i in columns for t in _references(row[i], by_label) if t in labels)
+        parents[term].discard(term)
+        cells = [row[i] for i in columns if header[i] == "Equivalent" and row[i].strip()]
+        parts = frozenset(t for cell in cells for t in _references(cell, by_label))
+        if len(parts) > 1 and parts <= labels.keys() and not any(" some " in cell for cell in cells):
+            conjunctions[term] = parts
+    return TechniqueTree(labels, {t: frozenset(above) for t, above in parents.items()}, conjunctions)
 
 
 def normalise(name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import h5py
@@ -54,13 +55,10 @@ def open_file(input_file: str) -> h5py.File:
 
 def tree(group: h5py.Group, most: int) -> Iterator[str]:
     """Lines of the tree below a group, at most ``most`` of them; links are named, not followed."""
-    count = 0
-    for line in _lines(group, 0):
-        if count == most:
-            yield f"… (more than {most} items; raise max_items to see them)"
-            return
-        count += 1
-        yield line
+    lines = _lines(group, 0)
+    yield from islice(lines, most)
+    if next(lines, None) is not None:
+        yield f"… (more than {most} items; raise max_items to see them)"
 
 
 def default_signal(file: h5py.File, path: str = "", frame: int = 0) -> Signal | None:

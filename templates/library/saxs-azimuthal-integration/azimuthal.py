@@ -34,6 +34,10 @@ LIMITS = {
 """For each indicator the limits of *pass* and *warn*, as template.yaml has them; beyond is *fail*."""
 
 
+STANDARDS = {"lab6": "LaB6_SRM660c", "ceo2": "CeO2", "agbh": "AgBh", "agbeh": "AgBh"}
+"""Samples measured for calibration, by the start of their name, and pyFAI's calibrant for them."""
+
+
 @dataclass(frozen=True)
 class Peaks:
     """Fitted lines. Angles (m,) in degrees of 2θ; table values and hkl are empty without a calibrant."""
@@ -185,6 +189,12 @@ def find_lines(reduction: Reduction, calibrant: str = "") -> Peaks:
         table_two_theta_deg=np.array([table[i] for i in kept] if calibrant else []),
         hkl=tuple(hkl[i] for i in kept) if calibrant else (),
     )
+
+
+def calibrant_of(sample: str) -> str:
+    """Calibrant that a sample of this name is, or empty: other materials are compared only when asked."""
+    name = sample.strip().lower()
+    return next((calibrant for start, calibrant in STANDARDS.items() if name.startswith(start)), "")
 
 
 def indicators(

@@ -4,9 +4,9 @@ An NXazint1d file is written under a temporary name and renamed when complete, s
 file finds all of it. A run that fails leaves ``<output>.failed.json`` with the reason instead; the next
 good run removes it.
 
-Besides the NXazint1d items the entry has ``peaks`` (NXcollection, since every NXdata of an NXazint1d entry has
-to hold patterns): ``two_theta_deg``, ``table_two_theta_deg``, ``two_theta_deg_errors`` and ``hkl`` of each
-fitted line; ``quality`` (NXcollection): a value, unit and
+Besides the NXazint1d items the entry has ``peaks`` (NXcollection, since every NXdata of an NXazint1d entry
+has to hold patterns): ``two_theta_deg``, ``table_two_theta_deg``, ``two_theta_deg_errors`` and ``hkl`` of
+each fitted line; ``quality`` (NXcollection): a value, unit and
 verdict for each indicator; and ``reduction`` (NXprocess) with the parameters and a JSON note.
 """
 

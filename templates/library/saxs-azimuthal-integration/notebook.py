@@ -25,7 +25,7 @@ npt: int = 1000  # [bins] points of a pattern
 unit: str = "2th_deg"  # radial axis, 2th_deg or q_A^-1
 polarization_factor: float | None = None  # 1 is horizontal, -1 vertical; None corrects nothing
 normalise_by: str = ""  # monitor of the file to divide by; empty for none
-calibrant: str = ""  # name of a calibrant to compare the lines with; empty for none
+calibrant: str = "auto"  # calibrant to compare the lines with; auto goes by the sample, empty is none
 
 # %%
 import logging
@@ -35,7 +35,7 @@ logging.getLogger("pyFAI").setLevel(logging.ERROR)
 
 import matplotlib.pyplot as plt
 import numpy as np
-from azimuthal import find_lines, indicators, integrate
+from azimuthal import calibrant_of, find_lines, indicators, integrate
 from azimuthal_input import open_series, read_geometry, read_poni
 from azimuthal_output import Run
 from IPython import get_ipython
@@ -89,7 +89,8 @@ figure.colorbar(waterfall, label="intensity (arb. units)")
 plt.show()
 
 # %%
-peaks = find_lines(reduction, calibrant)
+standard = calibrant_of(series.sample) if calibrant == "auto" else calibrant
+peaks = find_lines(reduction, standard)
 
 figure, axes = plt.subplots(figsize=(9, 4), layout="constrained")
 axes.plot(reduction.radial, reduction.mean, lw=1, label="mean of the frames")
@@ -107,7 +108,7 @@ for number, position in enumerate(peaks.two_theta_deg):
     table = (
         f"  table {peaks.table_two_theta_deg[number]:9.4f}°  difference {peaks.residual_deg[number]:+.4f}°"
         f"  ({peaks.hkl[number]})"
-        if calibrant
+        if standard
         else ""
     )
     print(f"line at {position:9.4f}° ± {peaks.error_deg[number]:.4f}°{table}")
