@@ -1,0 +1,258 @@
+"""Reference pages that are made from the code at each build, so that they cannot fall behind it.
+
+One directive, ``panhub``, with one argument: ``settings``, ``profiles``, ``problems``,
+``command-line``, ``tables`` or ``api``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from pydantic import BaseModel
+from sphinx.application import Sphinx
+from sphinx.util.docutils import SphinxDirective
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Lines = Iterator[str]
+
+
+@dataclass(frozen=True)
+class Code:
+    """One problem code, as it stands in the source."""
+
+    code: str
+    status: str
+    title: str
+    hint: str
+
+
+def settings() -> Lines:
+    """Every key of the configuration, section by section."""
+    from hub.settings import Settings
+
+    for name, field in Settings.model_fields.items():
+        yield f"## `{name}`"
+        yield ""
+        need = "" if field.is_required() else " May be left out."
+        yield f"{_first_line(field.annotation)}{need}"
+        yield ""
+        yield from _keys(field.annotation, "")
+
+
+def profiles() -> Lines:
+    """Every key of the profiles file."""
+    from profiles import models
+
+    for title, model in (
+        ("The file", models.ProfilesFile),
+        ("An environment", models.EnvironmentEntry),
+        ("A size", models.SizeEntry),
+        ("A place", models.LocalPlace),
+        ("A profile", models.ProfileEntry),
+        ("`walltime`", models.Walltime),
+        ("A rule of `allow`", models.Rule),
+    ):
+        yield f"## {title}"
+        yield ""
+        yield _first_line(model)
+        yield ""
+        yield from _keys(model, "")
+
+
+def problems() -> Lines:
+    """Every problem code that the application can answer with."""
+    rows = [(f"`{c.code}`", c.status, c.title, c.hint) for c in problem_codes()]
+    yield from _table(("Code", "Status", "Title", "Next step"), rows)
+
+
+def command_line() -> Lines:
+    """The help of every command."""
+    from hub.cli import parser
+
+    top = parser()
+    yield from _block(top.format_help())
+    for action in top._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, command in action.choices.items():
+                yield f"## `panhub {name}`"
+                yield ""
+                yield from _block(command.format_help())
+
+
+def tables() -> Lines:
+    """Every table of the service's database."""
+    from importlib import import_module
+
+    from hub.database import ALL_METADATA
+    from hub.migrate import TABLE_MODULES
+
+    for module in TABLE_MODULES:
+        import_module(module)
+    for metadata in ALL_METADATA:
+        for table in metadata.sorted_tables:
+            yield f"## `{table.name}`"
+            yield ""
+            rows = [
+                (f"`{c.name}`", str(c.type), "yes" if c.nullable else "no", _column_notes(c))
+                for c in table.columns
+            ]
+            yield from _table(("Column", "Type", "May be null", "Notes"), rows)
+
+
+def api() -> Lines:
+    """Every operation of the spawn API, from its OpenAPI document."""
+    from hub.api.openapi import document
+
+    described = document()
+    for path, operations in described["paths"].items():
+        for method, operation in operations.items():
+            if method not in {"get", "post", "delete", "put", "patch"}:
+                continue
+            yield f"## `{method.upper()} {path}`"
+            yield ""
+            yield operation.get("summary", "")
+            yield ""
+            yield operation.get("description", "")
+            yield ""
+            rows = [(code, answer.get("description", "")) for code, answer in operation["responses"].items()]
+            yield from _table(("Status", "Means"), rows)
+
+
+KINDS: dict[str, Callable[[], Lines]] = {
+    "settings": settings,
+    "profiles": profiles,
+    "problems": problems,
+    "command-line": command_line,
+    "tables": tables,
+    "api": api,
+}
+
+
+def problem_codes() -> list[Code]:
+    """All ``Problem(…)`` with a literal code in the source of the application, by code."""
+    found: dict[str, Code] = {}
+    for path in sorted((ROOT / "hub").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Problem":
+                code = _code(node)
+                if code is not None:
+                    found.setdefault(code.code, code)
+    return [found[name] for name in sorted(found)]
+
+
+def _code(call: ast.Call) -> Code | None:
+    names = ("code", "status", "title", "detail", "hint")
+    given = dict(zip(names, call.args, strict=False)) | {k.arg: k.value for k in call.keywords if k.arg}
+    code = given.get("code")
+    if not (isinstance(code, ast.Constant) and isinstance(code.value, str)):
+        return None
+    return Code(code.value, *(_text(given.get(name)) for name in ("status", "title", "hint")))
+
+
+def _text(node: ast.expr | None) -> str:
+    match node:
+        case None:
+            return ""
+        case ast.Constant():
+            return str(node.value)
+        case ast.JoinedStr():
+            return "".join(
+                str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values
+            )
+        case ast.Attribute():
+            return node.attr
+        case _:
+            return "…"
+
+
+def _keys(model: Any, prefix: str) -> Lines:
+    yield from _table(("Key", "Type", "Default", "Meaning"), list(_rows(model, prefix)))
+
+
+def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, str]]:
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _rows(kind, f"{prefix}{name}.")
+            continue
+        default = "needed" if field.is_required() else f"`{_default(field.get_default(call_default_factory=True))}`"
+        yield f"`{prefix}{name}`", f"`{_kind(kind)}`", default, field.description or ""
+
+
+def _default(value: Any) -> str:
+    if isinstance(value, BaseModel):
+        value = value.model_dump(mode="json")
+    if isinstance(value, frozenset | set):
+        value = sorted(value)
+    return json.dumps(value, default=str, ensure_ascii=False)
+
+
+def _kind(kind: Any) -> str:
+    text = kind.__name__ if isinstance(kind, type) and not getattr(kind, "__args__", None) else str(kind)
+    for old, new in (("typing.", ""), ("pathlib.", ""), ("datetime.", "")):
+        text = text.replace(old, new)
+    # A pattern says nothing to people; the schema has it.
+    return text.split("[str, StringConstraints", 1)[0].replace("Annotated", "text") if "String" in text else text
+
+
+def _column_notes(column: Any) -> str:
+    notes = ["primary key"] if column.primary_key else []
+    notes += [f"→ `{key.target_fullname}`" for key in column.foreign_keys]
+    return ", ".join(notes)
+
+
+def _first_line(thing: Any) -> str:
+    return (getattr(thing, "__doc__", "") or "").strip().split("\n\n")[0].replace("\n", " ").strip()
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Lines:
+    yield f"| {' | '.join(head)} |"
+    yield f"| {' | '.join('---' for _ in head)} |"
+    for row in rows:
+        cells = [cell.replace("|", "\\|").replace("\n", " ") for cell in row]
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+
+
+def _block(text: str) -> Lines:
+    yield "```text"
+    yield from text.rstrip().splitlines()
+    yield "```"
+    yield ""
+
+
+class PanHubDirective(SphinxDirective):
+    """Puts a reference made from the code into the page."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        """Parse the lines of the kind that is asked for as part of the page."""
+        lines = list(KINDS[self.arguments[0]]())
+        content = StringList(lines, source=f"panhub {self.arguments[0]}")
+        return self.parse_content_to_nodes_of(content)
+
+    def parse_content_to_nodes_of(self, content: StringList) -> list[nodes.Node]:
+        """Nodes of the content, headings among them."""
+        holder = nodes.Element()
+        self.state.nested_parse(content, self.content_offset, holder, match_titles=True)
+        return holder.children
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the directive."""
+    app.add_directive("panhub", PanHubDirective)
+    # The code may have changed where the page has not.
+    app.connect("env-before-read-docs", lambda _app, env, names: names.extend(
+        name for name in env.found_docs if name.startswith("reference/") and name not in names
+    ))
+    return {"parallel_read_safe": True}
