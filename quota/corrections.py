@@ -13,8 +13,8 @@ from quota.standing import Standing
 from quota.store import Balance, NewEntry, Store
 
 
-class CannotUndoError(Exception):
-    """The entry cannot be taken back; the text says why."""
+class CorrectionError(ValueError):
+    """The change cannot be made; the text says why, fit for the operator."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Note:
     def __post_init__(self) -> None:
         """Refuse a change that nobody answers for."""
         if not self.actor.strip() or not self.reason.strip():
-            raise ValueError("a change of the ledger names who makes it and why")
+            raise CorrectionError("a change of the ledger names who makes it and why")
 
 
 def give(
@@ -37,7 +37,7 @@ def give(
 ) -> Meter:
     """Put an operator's allocation in force, or withdraw it where ``limit`` is None."""
     if limit is not None and limit.amount < 0:
-        raise ValueError("an allocation cannot be negative")
+        raise CorrectionError("an allocation cannot be negative")
     balance = standing.take(store, account, resource, now=note.at)
     if not store.has_entry(note.key):
         balance = _give(standing, store, balance, limit, note)
@@ -49,7 +49,7 @@ def adjust(
 ) -> Meter:
     """Change what counts as used in the present window by ``amount``."""
     if resource is Resource.SESSIONS:
-        raise ValueError("sessions are held, never used up: there is nothing to adjust")
+        raise CorrectionError("sessions are held, never used up: there is nothing to adjust")
     balance = standing.take(store, account, resource, now=note.at)
     if not store.has_entry(note.key):
         balance = _adjust(store, balance, amount, note)
@@ -60,7 +60,7 @@ def undo(standing: Standing, store: Store, entry_id: int, note: Note) -> Meter:
     """Write the counter-entry of an operator's change."""
     found = store.entry(entry_id)
     if found is None:
-        raise CannotUndoError(f"there is no entry {entry_id}")
+        raise CorrectionError(f"there is no entry {entry_id}")
     entry, account_id, allocation_id = found
     balance = standing.take(store, entry.account, entry.resource, now=note.at)
     if store.has_entry(note.key):
@@ -71,7 +71,7 @@ def undo(standing: Standing, store: Store, entry_id: int, note: Note) -> Meter:
         before = _allocation_before(store, account_id, allocation_id)
         balance = _give(standing, store, balance, before, note)
     else:
-        raise CannotUndoError("only what an operator gave or adjusted can be taken back")
+        raise CorrectionError("only what an operator gave or adjusted can be taken back")
     return standing.meter(balance)
 
 
@@ -106,6 +106,10 @@ def _give(standing: Standing, store: Store, balance: Balance, limit: Limit | Non
 
 def _adjust(store: Store, balance: Balance, amount: int, note: Note) -> Balance:
     new = replace(balance, used=balance.used + amount)
+    if new.used < 0:
+        raise CorrectionError(
+            f"only {balance.used} were used in this window: to give more, give an allocation"
+        )
     store.save(new)
     entry = NewEntry(
         account_id=new.id,
@@ -123,12 +127,12 @@ def _adjust(store: Store, balance: Balance, amount: int, note: Note) -> Balance:
 def _undo_adjustment(store: Store, balance: Balance, entry: Entry, note: Note) -> Balance:
     if entry.at < balance.span.start:
         # The counter-entry would count in another window than what it takes back.
-        raise CannotUndoError("its window has ended: it no longer counts")
+        raise CorrectionError("its window has ended: it no longer counts")
     return _adjust(store, balance, -entry.used, note)
 
 
 def _allocation_before(store: Store, account_id: int, allocation_id: int) -> Limit | None:
     newest = store.allocations(account_id)
     if newest[0][0] != allocation_id:
-        raise CannotUndoError("a newer allocation stands on it: take that back first")
+        raise CorrectionError("a newer allocation stands on it: take that back first")
     return newest[1][1] if len(newest) > 1 else None

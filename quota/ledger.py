@@ -13,22 +13,17 @@ default. Make one call that changes the ledger per transaction: locks of two cal
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from itertools import groupby
-from typing import Any
 
 from sqlalchemy.orm import Session
 
-from quota import corrections
+from quota import corrections, holding, settling
 from quota.audit import audit
 from quota.models import (
-    AccountKind,
     AccountRef,
     Enforcement,
     Entry,
-    EntryKind,
-    HoldConflictError,
     Holder,
     Holding,
     HoldLine,
@@ -36,9 +31,7 @@ from quota.models import (
     Meter,
     Mismatch,
     Preview,
-    QuotaExceededError,
     Resource,
-    SettledLine,
     Settlement,
     Source,
     UnknownHoldError,
@@ -46,8 +39,7 @@ from quota.models import (
 )
 from quota.policy import Policy
 from quota.standing import Standing
-from quota.store import Balance, HoldRecord, NewEntry, Store
-from quota.windows import split_by_day
+from quota.store import Balance, Store
 
 
 class Ledger:
@@ -92,25 +84,18 @@ class Ledger:
         HoldConflictError
             If the launch holds something else, or was settled.
         """
-        wanted = _merged(lines)
+        store = Store(session)
+        wanted = holding.merged(lines)
         if not wanted:
             raise ValueError("a hold needs at least one line with an amount")
-        store = Store(session)
         with session.begin_nested() as savepoint:
-            balances = [self._take(store, line, holder, now) for line in wanted]
+            taken = holding.take(self._standing, store, wanted, holder, now)
             # Looked for only now that the accounts are locked: a twin of this call has ended.
             if known := store.holds(launch_id):
                 savepoint.rollback()
-                return self._same(store, known, wanted)
-            for line, balance in zip(wanted, balances, strict=True):
-                self._refuse_if_over(line, balance)
-            held = [
-                _record(launch_id, line, balance.id, holder.username, proposal, now)
-                for line, balance in zip(wanted, balances, strict=True)
-            ]
-            store.add_holds(held)
-            store.add_entries(_hold_entries(held, balances, now, f"{launch_id}:hold", "held for the launch"))
-        return _holding(held)
+                return holding.same(known, wanted)
+            holding.refuse_if_over(self._standing, taken)
+            return holding.begin(store, launch_id, taken, holder.username, proposal, now)
 
     def extend(
         self,
@@ -133,30 +118,21 @@ class Ledger:
         QuotaExceededError
             If an enforced allocation has less left than a line asks; the hold stays as it was.
         """
-        wanted = _merged(lines)
         store = Store(session)
-        if not (known := store.holds(launch_id)):
+        if not store.holds(launch_id):
             raise UnknownHoldError(launch_id)
+        wanted = holding.merged(lines)
         prefix = f"{launch_id}:extend:{key}"
         with session.begin_nested() as savepoint:
-            balances = [self._take(store, line, holder, now) for line in wanted]
+            taken = holding.take(self._standing, store, wanted, holder, now)
             if not wanted or store.has_entry(f"{prefix}:0"):
                 savepoint.rollback()
-                return _holding(store.holds(launch_id))
-            known = store.holds(launch_id)
-            _require_open(known)
-            for line, balance in zip(wanted, balances, strict=True):
-                self._refuse_if_over(line, balance)
-                if not store.add_to_hold(launch_id, balance.id, line.amount):
-                    raise HoldConflictError(
-                        launch_id, f"it holds no {line.resource.value} of {line.account.key}"
-                    )
-            added = [
-                _record(launch_id, line, balance.id, known[0].username, None, now)
-                for line, balance in zip(wanted, balances, strict=True)
-            ]
-            store.add_entries(_hold_entries(added, balances, now, prefix, "extended"))
-        return _holding(store.holds(launch_id))
+            else:
+                known = store.holds(launch_id)
+                holding.require_open(known)
+                holding.refuse_if_over(self._standing, taken)
+                holding.enlarge(store, known, taken, prefix, now)
+        return holding.as_holding(store.holds(launch_id))
 
     def settle(
         self,
@@ -187,22 +163,8 @@ class Ledger:
         ValueError
             If a charge is negative, of sessions, or of a resource that the launch does not hold.
         """
-        store = Store(session)
-        holds = store.holds(launch_id)
-        if not holds:
-            raise UnknownHoldError(launch_id)
-        if any(hold.settled_at is None for hold in holds):
-            balances = [self._standing.take(store, hold.account, hold.resource, now=now) for hold in holds]
-            # Read again under the locks: another call may have settled or extended it meanwhile.
-            holds = store.holds(launch_id)
-        if any(hold.settled_at is None for hold in holds):
-            _check_charges(holds, charges)
-            holds = [
-                _settled(store, hold, balance, charges.get(hold.resource, 0), now, reason)
-                for hold, balance in zip(holds, balances, strict=True)
-            ]
-            store.add_use(self._use(holds, started_at or now, ended_at or now))
-        return _settlement(holds)
+        use = settling.Measured(charges, started_at or now, ended_at or now, reason)
+        return settling.settle(self._standing, Store(session), launch_id, use, now)
 
     def release(
         self, session: Session, launch_id: str, *, now: datetime, reason: str = "released"
@@ -217,7 +179,7 @@ class Ledger:
         self, session: Session, lines: Sequence[HoldLine], *, now: datetime, holder: Holder | None = None
     ) -> list[Preview]:
         """What `hold` would meet now, line by line. Writes and locks nothing."""
-        wanted = _merged(lines)
+        wanted = holding.merged(lines)
         store = Store(session)
         known = {(b.account, b.resource): b for b in store.balances({line.account for line in wanted})}
         found = []
@@ -283,6 +245,11 @@ class Ledger:
             Makes a repeated call harmless.
         until
             When it lapses; None: never.
+
+        Raises
+        ------
+        CorrectionError
+            If nobody answers for it, or the amount is negative.
         """
         limit = None
         if amount is not None:
@@ -304,7 +271,13 @@ class Ledger:
         key: str,
         now: datetime,
     ) -> Meter:
-        """Correct what counts as used in the window of ``now``: a negative ``amount`` gives back."""
+        """Correct what counts as used in the window of ``now``: a negative ``amount`` gives back.
+
+        Raises
+        ------
+        CorrectionError
+            If nobody answers for it, of sessions, or if it gives back more than was used.
+        """
         note = corrections.Note(actor, reason, f"adjust:{key}", now)
         return corrections.adjust(self._standing, Store(session), account, resource, amount, note)
 
@@ -313,8 +286,8 @@ class Ledger:
 
         Raises
         ------
-        CannotUndoError
-            If it is no such entry, or something newer stands on it.
+        CorrectionError
+            If it is no such entry, something newer stands on it, or its window has ended.
         """
         note = corrections.Note(actor, reason, f"undo:{entry_id}", now)
         return corrections.undo(self._standing, Store(session), entry_id, note)
@@ -322,7 +295,7 @@ class Ledger:
     def open_holds(self, session: Session) -> list[Holding]:
         """All that is held now, oldest launch first."""
         groups = groupby(Store(session).open_holds(), key=lambda hold: hold.launch_id)
-        return [_holding(list(holds)) for _, holds in groups]
+        return [holding.as_holding(list(holds)) for _, holds in groups]
 
     def history(
         self, session: Session, account: AccountRef, *, limit: int = 100, before: int | None = None
@@ -333,156 +306,3 @@ class Ledger:
     def audit(self, session: Session) -> list[Mismatch]:
         """Every running balance that is not the sum of its entries; empty when all is right."""
         return audit(session)
-
-    def _take(self, store: Store, line: HoldLine, holder: Holder | None, now: datetime) -> Balance:
-        return self._standing.take(
-            store, line.account, line.resource, now=now, amount=line.amount, holder=holder
-        )
-
-    def _refuse_if_over(self, line: HoldLine, balance: Balance) -> None:
-        before = self._standing.meter(replace(balance, held=balance.held - line.amount))
-        if before.refuses(line.amount):
-            raise QuotaExceededError(before, line.amount)
-
-    def _same(self, store: Store, known: Sequence[HoldRecord], wanted: Sequence[HoldLine]) -> Holding:
-        launch_id = known[0].launch_id
-        _require_open(known)
-        # An extended hold is larger than the one first asked for.
-        held = {(hold.account, hold.resource): hold.amount for hold in known}
-        asked = {(line.account, line.resource): line.amount for line in wanted}
-        if held.keys() != asked.keys() or any(asked[key] > held[key] for key in asked):
-            raise HoldConflictError(launch_id, "it holds other lines")
-        return _holding(known)
-
-    def _use(
-        self, holds: Sequence[HoldRecord], started_at: datetime, ended_at: datetime
-    ) -> list[dict[str, Any]]:
-        payers: dict[Resource, HoldRecord] = {}
-        for hold in holds:
-            # Where a proposal and a person both hold a resource, it was used once: the proposal pays.
-            if hold.resource not in payers or hold.account.kind is AccountKind.PROPOSAL:
-                payers[hold.resource] = hold
-        return [
-            {
-                "launch_id": hold.launch_id,
-                "resource": resource,
-                "day": day,
-                "account_id": hold.account_id,
-                "username": hold.username,
-                "proposal": hold.proposal,
-                "amount": amount,
-            }
-            for resource, hold in payers.items()
-            for day, amount in split_by_day(hold.charged or 0, started_at, ended_at, self.policy.zone)
-        ]
-
-
-def _merged(lines: Sequence[HoldLine]) -> list[HoldLine]:
-    """Lines without duplicates and zeros, in the one order in which accounts are locked."""
-    amounts: dict[tuple[AccountRef, Resource], int] = {}
-    for line in lines:
-        if line.amount < 0:
-            raise ValueError("a hold cannot be negative")
-        if line.amount:
-            key = line.account, line.resource
-            amounts[key] = amounts.get(key, 0) + line.amount
-    return [HoldLine(*key, amount) for key, amount in sorted(amounts.items())]
-
-
-def _record(
-    launch_id: str, line: HoldLine, account_id: int, username: str, proposal: str | None, now: datetime
-) -> HoldRecord:
-    return HoldRecord(
-        launch_id=launch_id,
-        account_id=account_id,
-        account=line.account,
-        resource=line.resource,
-        amount=line.amount,
-        username=username,
-        proposal=proposal,
-        opened_at=now,
-        settled_at=None,
-        charged=None,
-    )
-
-
-def _hold_entries(
-    held: Sequence[HoldRecord], balances: Sequence[Balance], now: datetime, prefix: str, reason: str
-) -> list[NewEntry]:
-    return [
-        NewEntry(
-            account_id=hold.account_id,
-            kind=EntryKind.HOLD,
-            held=hold.amount,
-            launch_id=hold.launch_id,
-            actor=hold.username,
-            reason=reason,
-            at=max(now, balance.span.start),
-            # Numbered, not named by account: a twin that asks other accounts fails too.
-            key=f"{prefix}:{number}",
-        )
-        for number, (hold, balance) in enumerate(zip(held, balances, strict=True))
-    ]
-
-
-def _require_open(holds: Sequence[HoldRecord]) -> None:
-    if any(hold.settled_at is not None for hold in holds):
-        raise HoldConflictError(holds[0].launch_id, "it was settled")
-
-
-def _check_charges(holds: Sequence[HoldRecord], charges: Mapping[Resource, int]) -> None:
-    held = {hold.resource for hold in holds}
-    for resource, amount in charges.items():
-        if amount < 0:
-            raise ValueError(f"a charge cannot be negative: {amount} {resource.value}")
-        if amount and (resource is Resource.SESSIONS or resource not in held):
-            raise ValueError(f"the launch holds no {resource.value} that could be charged")
-
-
-def _settled(
-    store: Store, hold: HoldRecord, balance: Balance, charge: int, now: datetime, reason: str
-) -> HoldRecord:
-    """Write one line's charge and release; the hold as it is then."""
-    covered = min(charge, hold.amount)
-    at = max(now, balance.span.start)
-    parts = [
-        (EntryKind.CHARGE, -covered, charge),
-        (EntryKind.RELEASE, covered - hold.amount, 0),
-    ]
-    store.add_entries(
-        [
-            NewEntry(
-                account_id=hold.account_id,
-                kind=kind,
-                held=held,
-                used=used,
-                launch_id=hold.launch_id,
-                actor=hold.username,
-                reason=reason,
-                at=at,
-                key=f"{hold.launch_id}:{kind.value}:{hold.account_id}",
-            )
-            for kind, held, used in parts
-            if held or used
-        ]
-    )
-    store.save(replace(balance, held=balance.held - hold.amount, used=balance.used + charge))
-    store.settle_hold(hold, charge, now)
-    return replace(hold, charged=charge, settled_at=now)
-
-
-def _holding(holds: Sequence[HoldRecord]) -> Holding:
-    return Holding(
-        launch_id=holds[0].launch_id,
-        username=holds[0].username,
-        lines=tuple(HoldLine(hold.account, hold.resource, hold.amount) for hold in holds),
-        opened_at=holds[0].opened_at,
-        is_open=all(hold.settled_at is None for hold in holds),
-    )
-
-
-def _settlement(holds: Sequence[HoldRecord]) -> Settlement:
-    settled_at = holds[0].settled_at
-    assert settled_at is not None
-    lines = tuple(SettledLine(hold.account, hold.resource, hold.amount, hold.charged or 0) for hold in holds)
-    return Settlement(holds[0].launch_id, settled_at, lines)

@@ -88,6 +88,7 @@ class AccountRow(QuotaBase):
     __table_args__ = (
         UniqueConstraint("kind", "key", "resource"),
         CheckConstraint("held >= 0", name="held_not_negative"),
+        CheckConstraint("used >= 0", name="used_not_negative"),
         CheckConstraint("given IS NULL OR given >= 0", name="given_not_negative"),
     )
 

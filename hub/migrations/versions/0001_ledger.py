@@ -64,6 +64,7 @@ def upgrade() -> None:
         ),
         sa.Column("until", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("given IS NULL OR given >= 0", name=op.f("ck_quota_accounts_given_not_negative")),
+        sa.CheckConstraint("used >= 0", name=op.f("ck_quota_accounts_used_not_negative")),
         sa.CheckConstraint("held >= 0", name=op.f("ck_quota_accounts_held_not_negative")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_quota_accounts")),
         sa.UniqueConstraint("kind", "key", "resource", name=op.f("uq_quota_accounts_kind_key_resource")),
