@@ -30,6 +30,7 @@ from hub.catalogue.schema import (
     FacilityFile,
     InstrumentEntry,
     InvestigationEntry,
+    MemberEntry,
     ProposalEntry,
 )
 from hub.catalogue.words import WordIndex, matches, words_of
@@ -55,6 +56,8 @@ class Index:
         self.datasets: dict[Pid, Dataset] = {}
         self.by_proposal: dict[ProposalName, tuple[Investigation, ...]] = {}
         self._datasets_of: dict[InvestigationId, tuple[Dataset, ...]] = {}
+        # People are on many teams: one object each, not one per team.
+        self._members: dict[TeamMember, TeamMember] = {}
         for instrument in instruments:
             self._add_instrument(instrument)
         for proposal in proposals:
@@ -97,9 +100,7 @@ class Index:
             start=visit.start,
             end=visit.end,
             root=visit.root,
-            team=tuple(
-                TeamMember(member.user_id, self._role(member.role), member.name) for member in proposal.team
-            ),
+            team=tuple(self._member(entry) for entry in proposal.team),
             grants=tuple(
                 ExplicitGrant(
                     grant.user_id, grant.expires, grant.may_write_processed, grant.given_by, grant.reason
@@ -113,8 +114,10 @@ class Index:
             abstract=proposal.abstract,
         )
 
-    def _role(self, word: str) -> Role:
-        return self.roles.get(word.casefold(), Role.UNKNOWN)
+    def _member(self, entry: MemberEntry) -> TeamMember:
+        role = self.roles.get(entry.role.casefold(), Role.UNKNOWN)
+        member = TeamMember(entry.user_id, role, entry.name)
+        return self._members.setdefault(member, member)
 
     def _release_date(self, visit: InvestigationEntry) -> date | None:
         if "release_date" in visit.model_fields_set:
