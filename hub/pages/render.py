@@ -21,6 +21,9 @@ from hub.problems import Problem
 
 _HTML = Path(__file__).parent / "html"
 
+HUB_TEMPLATES = Path(__file__).parent / "hub_templates"
+"""For ``JupyterHub.template_paths``: login, logout and error page of the hub in our look."""
+
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -119,6 +122,21 @@ class Renderer:
     def problem(self, problem: Problem, **context: Any) -> str:
         """Page for a 4xx or 5xx."""
         return self.render("problem.html", problem=problem, **context)
+
+
+def hub_template_vars(
+    prefix: str, static_manifest: Mapping[str, str], site_name: str
+) -> dict[str, dict[str, str]]:
+    """Give the hub's own pages our look: for ``JupyterHub.template_vars``, with `HUB_TEMPLATES`."""
+    static = f"{prefix.rstrip('/')}/static"
+    return {
+        "panhub_look": {
+            "site_name": site_name,
+            "home": f"{prefix.rstrip('/')}/",
+            "stylesheet": f"{static}/{static_manifest['hub.css']}",
+            "mark": f"{static}/{static_manifest['favicon.svg']}",
+        }
+    }
 
 
 def _now() -> datetime:

@@ -36,14 +36,7 @@ STYLES = {
 SCRIPTS = ("theme.js", "times.js", "app.js", "form.js", "progress.js", "usage.js")
 """Our scripts in ``src/js``; one that imports another comes after it."""
 
-ICONS = (
-    "arrow-left arrow-repeat arrow-right bar-chart bell box-arrow-in-right box-arrow-right box-arrow-up-right "
-    "bullseye check-circle check-lg chevron-down chevron-right chevron-up clock-history cpu database dot "
-    "download exclamation-circle exclamation-octagon exclamation-triangle file-text globe graph-up-arrow "
-    "hdd-stack hourglass-split house info-circle journal-code layers lightning-charge list-check lock memory "
-    "moon-stars patch-check pencil play-circle-fill play-fill plus-lg question-circle search shield-lock "
-    "slash-circle sliders stars stop-circle sun three-dots unlock window-stack x-circle x-lg x-octagon"
-).split()
+ICONS = tuple((_SOURCES / "icons.txt").read_text(encoding="utf-8").split())
 """Names in bootstrap-icons; only these are shipped, as symbols of one file."""
 
 _IMPORT = re.compile(r'(?<=from "\./)([a-z]+\.js)(?=")')

@@ -73,17 +73,54 @@ def cpu_hours(hours: float) -> Amount:
     return Amount(Resource.CPU_SECONDS, round(hours * HOUR))
 
 
-LAB6 = Grant("ma1234", "LaB6 series", "/data/visitor/ma1234/id22/20261103/RAW_DATA/lab6_series", MountMode.READ_ONLY, "team member")
-RESULTS = Grant("ma1234", "Processed data", "/data/visitor/ma1234/id22/20261103/PROCESSED_DATA", MountMode.READ_WRITE, "team member")
-OPEN = Grant("hc4021", "CeO2 standard", "/data/visitor/hc4021/id31/20221010/RAW_DATA/ceo2", MountMode.READ_ONLY, "open data")
+LAB6 = Grant(
+    "ma1234",
+    "LaB6 series",
+    "/data/visitor/ma1234/id22/20261103/RAW_DATA/lab6_series",
+    MountMode.READ_ONLY,
+    "team member",
+)
+RESULTS = Grant(
+    "ma1234",
+    "Processed data",
+    "/data/visitor/ma1234/id22/20261103/PROCESSED_DATA",
+    MountMode.READ_WRITE,
+    "team member",
+)
+OPEN = Grant(
+    "hc4021",
+    "CeO2 standard",
+    "/data/visitor/hc4021/id31/20221010/RAW_DATA/ceo2",
+    MountMode.READ_ONLY,
+    "open data",
+)
 
 SMALL = Resources("S", 1, 2048)
 MEDIUM = Resources("M", 2, 4096)
 
-PROPOSAL_METER = Meter("Proposal ma1234", Resource.CPU_SECONDS, 100 * HOUR, 14 * HOUR, 2 * HOUR, window="until", resets_at=ahead(days=9), forecast=ahead(days=7))
-PERSON_METER = Meter("Yours", Resource.CPU_SECONDS, 40 * HOUR, 30 * HOUR, 5 * HOUR, window="per week", resets_at=ahead(days=2, hours=3))
+PROPOSAL_METER = Meter(
+    "Proposal ma1234",
+    Resource.CPU_SECONDS,
+    100 * HOUR,
+    14 * HOUR,
+    2 * HOUR,
+    resets_at=ahead(days=9),
+    ends_then=True,
+    forecast=ahead(days=7),
+)
+PERSON_METER = Meter(
+    "Yours",
+    Resource.CPU_SECONDS,
+    40 * HOUR,
+    30 * HOUR,
+    5 * HOUR,
+    window="per week",
+    resets_at=ahead(days=2, hours=3),
+)
 SESSIONS_METER = Meter("Yours", Resource.SESSIONS, 3, 0, 3, window="at once")
-OBSERVED_METER = Meter("Proposal hc4021", Resource.CPU_SECONDS, None, 7 * HOUR, 0, Enforcement.OBSERVED, window="per week")
+OBSERVED_METER = Meter(
+    "Proposal hc4021", Resource.CPU_SECONDS, None, 7 * HOUR, 0, Enforcement.OBSERVED, window="per week"
+)
 
 RUNNING = SessionCard(
     launch_id="3f9c0a7b21de4455",
@@ -122,10 +159,36 @@ PENDING = replace(
     open_url="",
     extend_by=(),
 )
-QUEUED = replace(PENDING, launch_id="91ab12cd34ef5602", title="Tomography, bone 4", state=LaunchState.SUBMITTED, step="Waiting for a free GPU, place 3.", expected_start=ahead(minutes=24), resources=Resources("G", 8, 65536, 1), place="Slurm gpu")
-ENDING_SOON = replace(RUNNING, launch_id="aa00bb11cc22dd33", title="Peak fit of the furnace run with a very long title that a person has typed in full", ends_at=ahead(minutes=12), extend_by=(), can_extend=Allowed(False, "8 h is the longest a session may run here."), grants=(), template="")
-UNKNOWN = replace(RUNNING, launch_id="bb00bb11cc22dd33", title="Furnace run 7", is_unknown=True, step="The place has not answered since 14:02; your session keeps running.")
-STOPPING = replace(RUNNING, launch_id="cc00bb11cc22dd33", title="Old integration", state=LaunchState.ENDING, open_url="")
+QUEUED = replace(
+    PENDING,
+    launch_id="91ab12cd34ef5602",
+    title="Tomography, bone 4",
+    state=LaunchState.SUBMITTED,
+    step="Waiting for a free GPU, place 3.",
+    expected_start=ahead(minutes=24),
+    resources=Resources("G", 8, 65536, 1),
+    place="Slurm gpu",
+)
+ENDING_SOON = replace(
+    RUNNING,
+    launch_id="aa00bb11cc22dd33",
+    title="Peak fit of the furnace run with a very long title that a person has typed in full",
+    ends_at=ahead(minutes=12),
+    extend_by=(),
+    can_extend=Allowed(False, "8 h is the longest a session may run here."),
+    grants=(),
+    template="",
+)
+UNKNOWN = replace(
+    RUNNING,
+    launch_id="bb00bb11cc22dd33",
+    title="Furnace run 7",
+    is_unknown=True,
+    step="The place has not answered since 14:02; your session keeps running.",
+)
+STOPPING = replace(
+    RUNNING, launch_id="cc00bb11cc22dd33", title="Old integration", state=LaunchState.ENDING, open_url=""
+)
 
 QUOTA_REFUSAL = Refusal(
     Problem(
@@ -139,24 +202,107 @@ QUOTA_REFUSAL = Refusal(
     asked=cpu_hours(16),
     using=(SessionUse(RUNNING.launch_id, RUNNING.title, cpu_hours(5), ahead(hours=2, minutes=10)),),
     actions=(
-        Action("Start with size S", ("launches",), (("input", "dataset:ma1234-lab6"), ("size", "s")), method="post", icon="play-fill", is_primary=True),
+        Action(
+            "Start with size S",
+            ("launches",),
+            (("input", "dataset:ma1234-lab6"), ("size", "s")),
+            method="post",
+            icon="play-fill",
+            is_primary=True,
+        ),
         Action("Change the size", ("new",), (("size", "s"), ("walltime_s", "7200")), icon="sliders"),
     ),
 )
 MEMORY_FAILURE = Refusal(
-    Problem("out_of_memory", 500, "The session needed more memory than it had", "It was ended when it reached 4 GB. Files that were saved are in your home.", "Start it again with more memory."),
-    actions=(Action("Start with 8 GB", ("launches",), (("size", "l"),), method="post", icon="play-fill", is_primary=True),),
+    Problem(
+        "out_of_memory",
+        500,
+        "The session needed more memory than it had",
+        "It was ended when it reached 4 GB. Files that were saved are in your home.",
+        "Start it again with more memory.",
+    ),
+    actions=(
+        Action(
+            "Start with 8 GB",
+            ("launches",),
+            (("size", "l"),),
+            method="post",
+            icon="play-fill",
+            is_primary=True,
+        ),
+    ),
 )
 ACCESS_REFUSAL = Refusal(not_found_or_not_entitled("data set").problem)
 
-LOG = ("[I 14:20:01 ServerApp] Serving notebooks from local directory: /home/maja", "[W 14:31:40 ServerApp] Kernel died, restarting", "panhub: memory limit of 4096 MiB reached", "<script>alert(1)</script>")
+LOG = (
+    "[I 14:20:01 ServerApp] Serving notebooks from local directory: /home/maja",
+    "[W 14:31:40 ServerApp] Kernel died, restarting",
+    "panhub: memory limit of 4096 MiB reached",
+    "<script>alert(1)</script>",
+)
 
 RECENT = (
-    RecentRow("r1", "Azimuthal integration, sample_02", "ma1234", "sample_02", LaunchState.ENDED, ago(hours=5), timedelta(hours=1, minutes=10), EndReason.STOPPED_BY_USER, (cpu_hours(2.3),), "Proposal ma1234"),
-    RecentRow("r2", "Tomography, bone 4", "ma1234", "bone_4", LaunchState.ENDED, ago(days=1, hours=3), timedelta(minutes=7), EndReason.OUT_OF_MEMORY, (cpu_hours(0.1),), "Proposal ma1234"),
-    RecentRow("r3", "Look around", "hc4021", "CeO2 standard", LaunchState.ENDED, ago(days=2), timedelta(hours=4), EndReason.TIME_LIMIT, (cpu_hours(4),), "Yours"),
-    RecentRow("r4", "Azimuthal integration, sample_01", "ma1234", "sample_01", LaunchState.REFUSED, ago(days=2, hours=1), timedelta(0), None, (), "Yours"),
-    RecentRow("r5", "XAFS of copper foil", "es0771", "Cu K edge", LaunchState.ENDED, ago(days=4), timedelta(minutes=48), EndReason.ACCESS_LOST, (cpu_hours(0.8),), "Yours", Allowed(False, "You may no longer read es0771.")),
+    RecentRow(
+        "r1",
+        "Azimuthal integration, sample_02",
+        "ma1234",
+        "sample_02",
+        LaunchState.ENDED,
+        ago(hours=5),
+        timedelta(hours=1, minutes=10),
+        EndReason.STOPPED_BY_USER,
+        (cpu_hours(2.3),),
+        "Proposal ma1234",
+    ),
+    RecentRow(
+        "r2",
+        "Tomography, bone 4",
+        "ma1234",
+        "bone_4",
+        LaunchState.ENDED,
+        ago(days=1, hours=3),
+        timedelta(minutes=7),
+        EndReason.OUT_OF_MEMORY,
+        (cpu_hours(0.1),),
+        "Proposal ma1234",
+    ),
+    RecentRow(
+        "r3",
+        "Look around",
+        "hc4021",
+        "CeO2 standard",
+        LaunchState.ENDED,
+        ago(days=2),
+        timedelta(hours=4),
+        EndReason.TIME_LIMIT,
+        (cpu_hours(4),),
+        "Yours",
+    ),
+    RecentRow(
+        "r4",
+        "Azimuthal integration, sample_01",
+        "ma1234",
+        "sample_01",
+        LaunchState.REFUSED,
+        ago(days=2, hours=1),
+        timedelta(0),
+        None,
+        (),
+        "Yours",
+    ),
+    RecentRow(
+        "r5",
+        "XAFS of copper foil",
+        "es0771",
+        "Cu K edge",
+        LaunchState.ENDED,
+        ago(days=4),
+        timedelta(minutes=48),
+        EndReason.ACCESS_LOST,
+        (cpu_hours(0.8),),
+        "Yours",
+        Allowed(False, "You may no longer read es0771."),
+    ),
 )
 
 HOME = HomeView(
@@ -167,26 +313,95 @@ HOME = HomeView(
 )
 HOME_FAULTS = HomeView(
     cards=(UNKNOWN, QUEUED, STOPPING),
-    notices=(Notice("n2", "Tomography, bone 4", ago(minutes=20), MEMORY_FAILURE, (cpu_hours(0.1),), LOG, is_failure=True),),
+    notices=(
+        Notice(
+            "n2",
+            "Tomography, bone 4",
+            ago(minutes=20),
+            MEMORY_FAILURE,
+            (cpu_hours(0.1),),
+            LOG,
+            is_failure=True,
+        ),
+    ),
     recent=RECENT[:2],
     meters=(OBSERVED_METER,),
-    stale="The catalogue has not answered since 14:02. Sessions keep running; new ones with data cannot start.",
+    stale="The catalogue has not answered since 14:02. Sessions keep running.",
 )
 
-CHOSEN = DatasetChoice("dataset:ma1234-lab6", "LaB6 series", "team member", "X-ray powder diffraction", 1200, 2_100_000_000, ago(days=18), proposal="ma1234", description="Calibration series at 60 keV, Pilatus 1M", doi="10.15151/ESRF-ES-101")
+CHOSEN = DatasetChoice(
+    "dataset:ma1234-lab6",
+    "LaB6 series",
+    "team member",
+    "X-ray powder diffraction",
+    1200,
+    2_100_000_000,
+    ago(days=18),
+    proposal="ma1234",
+    description="Calibration series at 60 keV, Pilatus 1M",
+    doi="10.15151/ESRF-ES-101",
+)
 DATA = DataChoices(
     groups=(
-        ProposalGroup("ma1234", "you are the principal investigator", (
-            InvestigationGroup("ma1234-1", "Phase changes in doped ceria under load", "ID22", ago(days=18), (
-                DatasetChoice("dataset:ma1234-s1", "sample_01", "principal investigator", "X-ray powder diffraction", 600, 1_050_000_000),
-                DatasetChoice("dataset:ma1234-s2", "sample_02", "principal investigator", "X-ray powder diffraction", 600, 1_040_000_000, description="Second heating ramp"),
-            ), 14),
-        )),
-        ProposalGroup("hc4021", "open data, public since 10 Oct 2025", (
-            InvestigationGroup("hc4021-1", "Standards for the new detector", "ID31", ago(days=1500), (
-                DatasetChoice("dataset:hc4021-ceo2", "CeO2 standard", "open data", "X-ray powder diffraction", 20, 84_000_000, is_open=True, doi="10.15151/ESRF-ES-77"),
-            ), 1, date(2025, 10, 10)),
-        ), is_open=True),
+        ProposalGroup(
+            "ma1234",
+            "you are the principal investigator",
+            (
+                InvestigationGroup(
+                    "ma1234-1",
+                    "Phase changes in doped ceria under load",
+                    "ID22",
+                    ago(days=18),
+                    (
+                        DatasetChoice(
+                            "dataset:ma1234-s1",
+                            "sample_01",
+                            "principal investigator",
+                            "X-ray powder diffraction",
+                            600,
+                            1_050_000_000,
+                        ),
+                        DatasetChoice(
+                            "dataset:ma1234-s2",
+                            "sample_02",
+                            "principal investigator",
+                            "X-ray powder diffraction",
+                            600,
+                            1_040_000_000,
+                            description="Second heating ramp",
+                        ),
+                    ),
+                    14,
+                ),
+            ),
+        ),
+        ProposalGroup(
+            "hc4021",
+            "open data, public since 10 Oct 2025",
+            (
+                InvestigationGroup(
+                    "hc4021-1",
+                    "Standards for the new detector",
+                    "ID31",
+                    ago(days=1500),
+                    (
+                        DatasetChoice(
+                            "dataset:hc4021-ceo2",
+                            "CeO2 standard",
+                            "open data",
+                            "X-ray powder diffraction",
+                            20,
+                            84_000_000,
+                            is_open=True,
+                            doi="10.15151/ESRF-ES-77",
+                        ),
+                    ),
+                    1,
+                    date(2025, 10, 10),
+                ),
+            ),
+            is_open=True,
+        ),
     ),
     more=3,
 )
@@ -199,17 +414,35 @@ SUMMARY = Summary(
     payer="Proposal ma1234",
     template="Azimuthal integration",
     grants=(LAB6, RESULTS),
-    holds=(Hold(cpu_hours(4), PROPOSAL_METER), Hold(Amount(Resource.SESSIONS, 1), replace(SESSIONS_METER, held=1))),
+    holds=(
+        Hold(cpu_hours(4), PROPOSAL_METER),
+        Hold(Amount(Resource.SESSIONS, 1), replace(SESSIONS_METER, held=1)),
+    ),
 )
 REFUSED_SUMMARY = replace(SUMMARY, refusal=QUOTA_REFUSAL, holds=())
-LATER_SUMMARY = replace(SUMMARY, starts_at=ahead(minutes=35), waiting="All 2 GPUs are taken; one is free at the end of another session.", place="Slurm gpu")
+LATER_SUMMARY = replace(
+    SUMMARY,
+    starts_at=ahead(minutes=35),
+    waiting="All 2 GPUs are taken; one is free at the end of another session.",
+    place="Slurm gpu",
+)
 
 TEMPLATE_CHOICES = (
-    Choice("saxs-azimuthal-integration@1.2", "Azimuthal integration", "Fits: 2D detector series, calibration found", is_chosen=True),
+    Choice(
+        "saxs-azimuthal-integration@1.2",
+        "Azimuthal integration",
+        "Fits: 2D detector series, calibration found",
+        is_chosen=True,
+    ),
     Choice("look-around@1.0", "Look around", "Fits any file"),
     Choice("none", "No template", "Start with an empty folder"),
     Choice("xrf-map@1.0", "XRF map", "Does not fit: needs spectra, these are images", is_allowed=False),
-    Choice("tomography-fbp@2.1", "Tomography, filtered back-projection", "Does not fit: no rotation axis", is_allowed=False),
+    Choice(
+        "tomography-fbp@2.1",
+        "Tomography, filtered back-projection",
+        "Does not fit: no rotation axis",
+        is_allowed=False,
+    ),
 )
 FORM = FormView(
     chosen=CHOSEN,
@@ -220,12 +453,40 @@ FORM = FormView(
         Choice("lab", "JupyterLab on this machine", "6 of 8 CPU free, starts now", is_chosen=True),
         Choice("gpu", "Slurm gpu", "Only for members of tomography groups", is_allowed=False),
     ),
-    sizes=(Choice("s", "S", detail="1 CPU · 2 GB"), Choice("m", "M", detail="2 CPU · 4 GB", is_chosen=True), Choice("l", "L", detail="4 CPU · 8 GB"), Choice("xl", "XL", detail="8 CPU · 16 GB", why="Only 6 CPU are free", is_allowed=False)),
-    durations=(Choice("3600", "1 h"), Choice("7200", "2 h", is_chosen=True), Choice("14400", "4 h"), Choice("28800", "8 h")),
-    payers=(Choice("auto", "Automatic", detail="ma1234", is_chosen=True), Choice("proposal", "Proposal ma1234", detail="84 left"), Choice("person", "Yours", detail="5 left")),
+    sizes=(
+        Choice("s", "S", detail="1 CPU · 2 GB"),
+        Choice("m", "M", detail="2 CPU · 4 GB", is_chosen=True),
+        Choice("l", "L", detail="4 CPU · 8 GB"),
+        Choice("xl", "XL", detail="8 CPU · 16 GB", why="Only 6 CPU are free", is_allowed=False),
+    ),
+    durations=(
+        Choice("3600", "1 h"),
+        Choice("7200", "2 h", is_chosen=True),
+        Choice("14400", "4 h"),
+        Choice("28800", "8 h"),
+    ),
+    payers=(
+        Choice("auto", "Automatic", detail="ma1234", is_chosen=True),
+        Choice("proposal", "Proposal ma1234", detail="84 left"),
+        Choice("person", "Yours", detail="5 left"),
+    ),
     parameters=(
-        Parameter("input_file", "Data file", "text", "/data/visitor/ma1234/id22/20261103/RAW_DATA/lab6_series/lab6.h5", filled_from="from the data set"),
-        Parameter("points", "Points in q", "integer", default="2000", help="Bins of the integrated pattern.", minimum=100, maximum=20000),
+        Parameter(
+            "input_file",
+            "Data file",
+            "text",
+            "/data/visitor/ma1234/id22/20261103/RAW_DATA/lab6_series/lab6.h5",
+            filled_from="from the data set",
+        ),
+        Parameter(
+            "points",
+            "Points in q",
+            "integer",
+            default="2000",
+            help="Bins of the integrated pattern.",
+            minimum=100,
+            maximum=20000,
+        ),
         Parameter("unit", "Axis", "choice", default="2th_deg", choices=("2th_deg", "q_nm^-1")),
         Parameter("polarisation", "Polarisation factor", "number", default="0.99", minimum=-1, maximum=1),
         Parameter("mask", "Use the detector mask", "boolean", default="true"),
@@ -247,7 +508,9 @@ STEPS = (
     Step("Open"),
 )
 PROGRESS = ProgressView(PENDING, STEPS, EVENTS)
-READY = ProgressView(RUNNING, tuple(replace(step, at=step.at or NOW, is_current=False) for step in STEPS), EVENTS)
+READY = ProgressView(
+    RUNNING, tuple(replace(step, at=step.at or NOW, is_current=False) for step in STEPS), EVENTS
+)
 FAILED = ProgressView(
     replace(RUNNING, state=LaunchState.ENDED, charges=(cpu_hours(0.1),), open_url="", ends_at=None),
     (*STEPS[:3], replace(STEPS[3], is_current=False, is_failed=True), STEPS[4]),
@@ -256,22 +519,56 @@ FAILED = ProgressView(
     log_tail=LOG,
     end_reason=EndReason.OUT_OF_MEMORY,
     ended_at=ago(minutes=1),
-    actions=(Action("Same again", ("launches", "x", "relaunch"), method="post", icon="arrow-repeat"), Action("Change something", ("new",), (("from", "x"),), icon="sliders")),
+    actions=(
+        Action("Same again", ("launches", "x", "relaunch"), method="post", icon="arrow-repeat"),
+        Action("Change something", ("new",), (("from", "x"),), icon="sliders"),
+    ),
     returns_to="/data-portal",
 )
-REFUSED = ProgressView(replace(PENDING, state=LaunchState.REFUSED, step=""), (Step("Access checked", ago(seconds=3)), Step("Quota held", is_failed=True)), EVENTS[:2], refusal=QUOTA_REFUSAL)
+REFUSED = ProgressView(
+    replace(PENDING, state=LaunchState.REFUSED, step=""),
+    (Step("Access checked", ago(seconds=3)), Step("Quota held", is_failed=True)),
+    EVENTS[:2],
+    refusal=QUOTA_REFUSAL,
+)
 ENDED = ProgressView(
     replace(RUNNING, state=LaunchState.ENDED, charges=(cpu_hours(2.3),), open_url="", ends_at=None),
     READY.steps,
     EVENTS,
     end_reason=EndReason.STOPPED_BY_USER,
     ended_at=ago(minutes=1),
-    actions=(Action("Relaunch", ("launches", "x", "relaunch"), method="post", icon="arrow-repeat", is_primary=True),),
+    actions=(
+        Action(
+            "Relaunch", ("launches", "x", "relaunch"), method="post", icon="arrow-repeat", is_primary=True
+        ),
+    ),
 )
 
 TEMPLATES = (
-    TemplateView("saxs-azimuthal-integration", "1.2.0", "Azimuthal integration", "Integrates a series of detector images to patterns, with error bars and quality indicators, and writes NXazint1d.", "Powder rings or isotropic scattering on a 2D detector", "A 2D series (HDF5) and its calibration (PONI)", "X-ray powder diffraction", ("H. Brandt", "M. Lindqvist"), "H. Brandt", date(2026, 9, 14), "Photon and neutron basics"),
-    TemplateView("look-around", "1.0.0", "Look around", "Opens any NeXus or HDF5 file, shows its tree and plots its default signal.", "A first look at data you do not know", "Any HDF5 or NeXus file", "any technique", ("Scientific computing",), environment="Photon and neutron basics"),
+    TemplateView(
+        "saxs-azimuthal-integration",
+        "1.2.0",
+        "Azimuthal integration",
+        "Integrates a series of detector images to patterns, with error bars and quality indicators.",
+        "Powder rings or isotropic scattering on a 2D detector",
+        "A 2D series (HDF5) and its calibration (PONI)",
+        "X-ray powder diffraction",
+        ("H. Brandt", "M. Lindqvist"),
+        "H. Brandt",
+        date(2026, 9, 14),
+        "Photon and neutron basics",
+    ),
+    TemplateView(
+        "look-around",
+        "1.0.0",
+        "Look around",
+        "Opens any NeXus or HDF5 file, shows its tree and plots its default signal.",
+        "A first look at data you do not know",
+        "Any HDF5 or NeXus file",
+        "any technique",
+        ("Scientific computing",),
+        environment="Photon and neutron basics",
+    ),
 )
 
 
@@ -286,7 +583,13 @@ def _days() -> tuple[DayUse, ...]:
     return tuple(use)
 
 
-USAGE = UsageView((PROPOSAL_METER, PERSON_METER, SESSIONS_METER, OBSERVED_METER), _days(), RECENT, NOW.date() - timedelta(days=29), NOW.date())
+USAGE = UsageView(
+    (PROPOSAL_METER, PERSON_METER, SESSIONS_METER, OBSERVED_METER),
+    _days(),
+    RECENT,
+    NOW.date() - timedelta(days=29),
+    NOW.date(),
+)
 USAGE_EMPTY = UsageView((), (), (), NOW.date() - timedelta(days=6), NOW.date(), chosen_range=7)
 
 ALLOCATION = AllocationRow("proposal:ma1234:cpu", "ma1234", "proposal", PROPOSAL_METER, "set by sam")
@@ -296,22 +599,85 @@ ALLOCATIONS = (
     AllocationRow("person:maja:sessions", "Maja Lindqvist", "person", SESSIONS_METER, "default of users"),
     AllocationRow("proposal:hc4021:cpu", "hc4021", "proposal", OBSERVED_METER),
 )
-EDIT = AllocationEdit(ALLOCATION, "150", "More beam time granted", 150 * HOUR, ("The limit rises from 100 to 150 CPU-hours.", "134 CPU-hours are left instead of 84.", "No running session is affected."))
+EDIT = AllocationEdit(
+    ALLOCATION,
+    "150",
+    "More beam time granted",
+    150 * HOUR,
+    (
+        "The limit rises from 100 to 150 CPU-hours.",
+        "134 CPU-hours are left instead of 84.",
+        "No running session is affected.",
+    ),
+)
 OPERATE = OperateView(
     running=(
-        RunningRow(RUNNING.launch_id, "Maja Lindqvist", "maja", RUNNING.title, LaunchState.RUNNING, "ma1234", "This machine", MEDIUM, RUNNING.requested_at, RUNNING.ends_at),
-        RunningRow(PENDING.launch_id, "Tobi Okafor", "tobi", "Look around, CeO2 standard", LaunchState.SUBMITTED, "hc4021", "This machine", SMALL, PENDING.requested_at),
-        RunningRow(UNKNOWN.launch_id, "Rui Costa", "rui", "Furnace run 7", LaunchState.RUNNING, "", "This machine", MEDIUM, ago(hours=3), ahead(hours=1), is_unknown=True),
+        RunningRow(
+            RUNNING.launch_id,
+            "Maja Lindqvist",
+            "maja",
+            RUNNING.title,
+            LaunchState.RUNNING,
+            "ma1234",
+            "This machine",
+            MEDIUM,
+            RUNNING.requested_at,
+            RUNNING.ends_at,
+        ),
+        RunningRow(
+            PENDING.launch_id,
+            "Tobi Okafor",
+            "tobi",
+            "Look around, CeO2 standard",
+            LaunchState.SUBMITTED,
+            "hc4021",
+            "This machine",
+            SMALL,
+            PENDING.requested_at,
+        ),
+        RunningRow(
+            UNKNOWN.launch_id,
+            "Rui Costa",
+            "rui",
+            "Furnace run 7",
+            LaunchState.RUNNING,
+            "",
+            "This machine",
+            MEDIUM,
+            ago(hours=3),
+            ahead(hours=1),
+            is_unknown=True,
+        ),
     ),
-    use=(ProposalUse("Proposal ma1234", cpu_hours(61.5), 42, 3), ProposalUse("Rui Costa", cpu_hours(12.2), 9, 1), ProposalUse("Proposal hc4021", cpu_hours(7), 5, 2)),
-    refusals=(RefusalCount("quota_exceeded", "Not enough left", 7, 3, ago(hours=2)), RefusalCount("not_found_or_not_entitled", "Not found, or not open to you", 4, 2, ago(days=1))),
+    use=(
+        ProposalUse("Proposal ma1234", cpu_hours(61.5), 42, 3),
+        ProposalUse("Rui Costa", cpu_hours(12.2), 9, 1),
+        ProposalUse("Proposal hc4021", cpu_hours(7), 5, 2),
+    ),
+    refusals=(
+        RefusalCount("quota_exceeded", "Not enough left", 7, 3, ago(hours=2)),
+        RefusalCount("not_found_or_not_entitled", "Not found, or not open to you", 4, 2, ago(days=1)),
+    ),
     allocations=ALLOCATIONS,
-    audit=(AuditRow(ago(hours=4), "Sam Weber", "ma1234: limit from 80 to 100 CPU-hours", "Extra shift agreed with the user office"),),
+    audit=(
+        AuditRow(
+            ago(hours=4),
+            "Sam Weber",
+            "ma1234: limit from 80 to 100 CPU-hours",
+            "Extra shift agreed with the user office",
+        ),
+    ),
     places=(("This machine", "6 of 8 CPU and 20 of 24 GB free"),),
     edit=EDIT,
 )
 
-_FAULT = Problem("internal", 500, "Something went wrong here", "The service could not finish what you asked. Nothing was started.", "Try again; if it happens again, tell support the time.")
+_FAULT = Problem(
+    "internal",
+    500,
+    "Something went wrong here",
+    "The service could not finish what you asked. Nothing was started.",
+    "Try again; if it happens again, tell support the time.",
+)
 
 
 def _page(template: str, viewer: Viewer | None = VIEWER, **context: Any) -> tuple[str, dict[str, Any]]:
@@ -326,9 +692,28 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "new": _page("new.html", form=FORM),
     "new-refused": _page("new.html", form=replace(FORM, summary=REFUSED_SUMMARY)),
     "new-later": _page("new.html", form=replace(FORM, summary=LATER_SUMMARY)),
-    "new-empty": _page("new.html", form=replace(FORM, chosen=None, data=DataChoices((), problem="The catalogue does not answer. Sessions without data can start."), parameters=(), summary=replace(SUMMARY, grants=(), template="", holds=(Hold(cpu_hours(4), OBSERVED_METER),)))),
-    "launch": _page("launch.html", launch=LaunchView(SUMMARY, (("input", "dataset:ma1234-lab6"), ("template", "auto")), "data.facility.example")),
-    "launch-refused": _page("launch.html", launch=LaunchView(replace(REFUSED_SUMMARY, refusal=ACCESS_REFUSAL, grants=()), (("input", "dataset:nothing"),))),
+    "new-empty": _page(
+        "new.html",
+        form=replace(
+            FORM,
+            chosen=None,
+            data=DataChoices((), problem="The catalogue does not answer. Sessions without data can start."),
+            parameters=(),
+            summary=replace(SUMMARY, grants=(), template="", holds=(Hold(cpu_hours(4), OBSERVED_METER),)),
+        ),
+    ),
+    "launch": _page(
+        "launch.html",
+        launch=LaunchView(
+            SUMMARY, (("input", "dataset:ma1234-lab6"), ("template", "auto")), "data.facility.example"
+        ),
+    ),
+    "launch-refused": _page(
+        "launch.html",
+        launch=LaunchView(
+            replace(REFUSED_SUMMARY, refusal=ACCESS_REFUSAL, grants=()), (("input", "dataset:nothing"),)
+        ),
+    ),
     "progress": _page("progress.html", progress=PROGRESS),
     "progress-queued": _page("progress.html", progress=replace(PROGRESS, card=QUEUED)),
     "progress-ready": _page("progress.html", progress=READY),
@@ -361,6 +746,8 @@ PARTS: dict[str, tuple[str, dict[str, Any]]] = {
     "progress-ready": _page("parts/progress.html", progress=READY),
     "allocation": _page("parts/allocation.html", edit=replace(EDIT, effects=(), reason="", limit_text="100")),
     "allocation-preview": _page("parts/allocation.html", edit=EDIT),
-    "allocation-wrong": _page("parts/allocation.html", edit=replace(EDIT, effects=(), error="A limit is a number of hours.")),
+    "allocation-wrong": _page(
+        "parts/allocation.html", edit=replace(EDIT, effects=(), error="A limit is a number of hours.")
+    ),
 }
 """Name of a state → template and context of a fragment."""

@@ -55,7 +55,9 @@ class PartHandler(PageHandler):
 
     def get(self, name: str = "") -> None:
         kind = name.split("/")[0]
-        sample = {"launches": "progress-ready", "allocations": "allocation"}.get(kind, _PART_OF_PATH.get(kind, ""))
+        sample = {"launches": "progress-ready", "allocations": "allocation"}.get(
+            kind, _PART_OF_PATH.get(kind, "")
+        )
         self._show(PARTS.get(sample))
 
     def post(self, name: str) -> None:
@@ -80,7 +82,9 @@ class EventHandler(RequestHandler):
 
 def make_app(static: Path) -> Application:
     """The sample application; gathers the static files into ``static``."""
-    renderer = Renderer(PREFIX, collect(ROOT / "node_modules", static), "PaNHub", support="help@facility.example")
+    renderer = Renderer(
+        PREFIX, collect(ROOT / "node_modules", static), "PaNHub", support="help@facility.example"
+    )
     arguments = {"renderer": renderer}
     return Application(
         [
@@ -102,7 +106,9 @@ async def serve(port: int, static: Path) -> tuple[HTTPServer, int]:
 
 async def main() -> None:
     """Serve until interrupted."""
-    _, port = await serve(int(sys.argv[1]) if len(sys.argv) > 1 else 8090, ROOT / "build" / "page-samples-static")
+    _, port = await serve(
+        int(sys.argv[1]) if len(sys.argv) > 1 else 8090, ROOT / "build" / "page-samples-static"
+    )
     print(f"http://127.0.0.1:{port}{PREFIX}/")
     await asyncio.Event().wait()
 
