@@ -83,7 +83,7 @@ def _rings(
         detector = _sas_entry(entry, meta, geometry, pixel)
         stack = nexus.frames(detector, "data", (frames, *expected.shape), "int32", "counts")
         for number in range(frames):
-            image = random.poisson(expected * monitor[number])
+            image = np.asarray(random.poisson(expected * monitor[number]))
             image[mask] = -1
             stack[number] = image
             report((number + 1) / frames)

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hub.demo.data import nexus
 from hub.demo.data.diffraction import Report
+
+Spectrum: TypeAlias = NDArray[Any]
 
 _SANS_FILE = "sasdata/example_data/2d_data/33837rear_2D_1.75_16.5_NXcanSAS_v3.h5"
 
@@ -68,16 +72,16 @@ def fluorescence_map(path: Path, meta: dict[str, str], _sources: Path, report: R
     for number, (element, weight) in enumerate(maps.items()):
         expected += weight[..., np.newaxis] * _lines(element, energy)
         report((number + 1) / 5)
-    cube = random.poisson(expected).astype("uint16")
+    cube = np.asarray(random.poisson(expected), dtype="uint16")
     _fluorescence(path, meta, cube, energy, truth=maps)
     report(1.0)
 
 
-def _lines(element: str, energy: np.ndarray) -> np.ndarray:
+def _lines(element: str, energy: Spectrum) -> Spectrum:
     """Spectrum of one element [counts per channel], K-beta at 13 % of K-alpha."""
     alpha, beta = _LINES_KEV[element]
     sigma = 0.06
-    result: np.ndarray = 60.0 * (
+    result: Spectrum = 60.0 * (
         np.exp(-0.5 * ((energy - alpha) / sigma) ** 2) + 0.13 * np.exp(-0.5 * ((energy - beta) / sigma) ** 2)
     )
     return result
@@ -86,10 +90,10 @@ def _lines(element: str, energy: np.ndarray) -> np.ndarray:
 def _fluorescence(
     path: Path,
     meta: dict[str, str],
-    counts: np.ndarray,
-    energy: np.ndarray,
+    counts: Spectrum,
+    energy: Spectrum,
     *,
-    truth: dict[str, np.ndarray] | None = None,
+    truth: dict[str, Spectrum] | None = None,
 ) -> None:
     with nexus.new_file(path, **_about(meta)) as entry:
         entry["definition"] = "NXfluo"

@@ -43,7 +43,7 @@ def tomography_scan(path: Path, meta: dict[str, str], _sources: Path, report: Re
     random = np.random.default_rng(1974)
     angles = np.linspace(0.0, 180.0, _ANGLES)
     flat = _PHOTONS * (1 + 0.1 * np.cos(np.linspace(-1, 1, _WIDTH)) * random.normal(1, 0.02, (_ROWS, _WIDTH)))
-    keys = np.repeat([2, 1, 0], [_FIELDS, _FIELDS, _ANGLES]).astype("uint8")
+    keys = np.repeat(np.array([2, 1, 0], dtype="uint8"), [_FIELDS, _FIELDS, _ANGLES])
     rotation = np.concatenate([np.zeros(2 * _FIELDS), angles])
     with nexus.new_file(path, title=meta["title"], proposal=meta["proposal"], start=meta["start"]) as entry:
         entry["definition"] = "NXtomo"
