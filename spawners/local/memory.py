@@ -2,8 +2,8 @@
 
 Every second (four times a second from half the limit on) the memory of all processes of a session
 is added up. Over the limit, the largest process is killed: mostly a kernel, which JupyterLab then
-reports, while the session goes on. Between two looks a process may take more; a cgroup is the strict way. Only the standard
-library: the supervisor uses it.
+reports, while the session goes on. Between two looks a process may take more; a cgroup is the strict
+way. Only the standard library: the supervisor uses it too.
 """
 
 from __future__ import annotations

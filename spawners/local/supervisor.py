@@ -66,6 +66,7 @@ class Supervisor:
         self._log = SessionLog(Path(spec["log"]))
         self._cause: str | None = None
         self._kill_at: float | None = None
+        self._ask_at = 0.0
         self._main = 0
         self._first: int | None = None
         self._code: int | None = None
@@ -206,7 +207,8 @@ class Supervisor:
             return
         if time.monotonic() >= self._kill_at:
             self._kill()
-        elif self._first:
+        elif self._first and time.monotonic() >= self._ask_at:
+            self._ask_at = time.monotonic() + _ASK_AGAIN_S
             with contextlib.suppress(OSError):
                 os.kill(self._first, signal.SIGTERM)
 

@@ -159,7 +159,9 @@ class Session:
     """The notebook server as a child of this process."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
-        self._command: list[str] = spec["command"]
+        # Only without a view of its own, under a service that runs as root: jupyter_server asks for a yes.
+        as_root = ["--allow-root"] if os.geteuid() == 0 else []
+        self._command: list[str] = [*spec["command"], *as_root]
         self._environment: dict[str, str] = dict(spec["environment"])
         self._home: str = spec["home"]
         self._dies_with_parent: bool = spec["dies_with_parent"]
@@ -240,6 +242,8 @@ class Session:
         """Wait for the server's end; returns its exit code (128 + n for signal n)."""
         while not self._reap(0):
             pass
+        # A request that comes while Python ends would else change the exit code.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         assert self.code is not None
         return self.code
 

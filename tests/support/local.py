@@ -37,7 +37,7 @@ from spawners.plan import (
 ROOT = Path(__file__).resolve().parents[2]
 
 QUICK_SERVER = """\
-import http.server, os, signal, subprocess, sys, time, urllib.parse
+import errno, http.server, json, os, signal, subprocess, sys, time, urllib.parse
 behaviour = os.environ.get("TEST_BEHAVIOUR", "serve")
 if behaviour == "die":
     print("no module named surprise", flush=True)
@@ -52,6 +52,16 @@ url = urllib.parse.urlsplit(os.environ["JUPYTERHUB_SERVICE_URL"])
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200); self.end_headers(); self.wfile.write(b"{}")
+    def do_POST(self):
+        # Runs what the test asks, as the session: real reads and writes, as a person's notebook does.
+        code = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        names = {}
+        try:
+            exec(code, names)
+            found = names["result"]
+        except OSError as error:
+            found = errno.errorcode[error.errno]
+        self.send_response(200); self.end_headers(); self.wfile.write(json.dumps(found).encode())
     def log_message(self, *args):
         pass
 if behaviour == "port-race" and not os.path.exists("raced"):
@@ -255,6 +265,13 @@ def request(stub: HubStub, port: int, path: str, body=None) -> tuple[int, bytes]
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
+
+
+def run_inside(port: int, code: str):
+    """Run code in a session with the quick server; its ``result``, or the name of its OSError."""
+    asked = urllib.request.Request(f"http://127.0.0.1:{port}/", data=code.encode())
+    with urllib.request.urlopen(asked, timeout=20) as answer:
+        return json.load(answer)
 
 
 def wait_until(found, timeout_s: float = 60.0, what: str = ""):
