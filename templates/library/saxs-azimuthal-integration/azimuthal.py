@@ -300,9 +300,11 @@ def _fit(
             best, covariance = curve_fit(_gaussian, x - at, y, p0=start, sigma=sigma, absolute_sigma=True)
     except RuntimeError:
         return None
-    height, centre, deviation = float(best[0]), float(best[1]), float(np.sqrt(covariance[1, 1]))
-    is_line = height > 5 * float(np.median(sigma)) and abs(centre) <= window and deviation < window / 4
-    return (at + centre, deviation) if is_line else None
+    height, centre, width = float(best[0]), float(best[1]), abs(float(best[2]))
+    height_error, centre_error = np.sqrt(np.diag(covariance))[:2]
+    is_clear = height > 5 * max(float(height_error), float(np.median(sigma)))
+    is_inside = abs(centre) <= window / 2 and width <= window / 2
+    return (at + centre, float(centre_error)) if is_clear and is_inside else None
 
 
 def _gaussian(

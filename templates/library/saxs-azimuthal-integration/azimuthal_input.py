@@ -191,9 +191,9 @@ def read_poni(poni_file: str) -> AzimuthalIntegrator:
 def _plausible(geometry: Geometry) -> Geometry:
     """Refuse values that no instrument has: these are units gone wrong."""
     ranges = {
-        "distance": (geometry.distance, 1e-3, 50.0, "m"),
-        "y_pixel_size": (geometry.pixel_y, 1e-7, 0.01, "m"),
-        "x_pixel_size": (geometry.pixel_x, 1e-7, 0.01, "m"),
+        "distance": (geometry.distance, 0.01, 50.0, "m"),
+        "y_pixel_size": (geometry.pixel_y, 1e-6, 0.01, "m"),
+        "x_pixel_size": (geometry.pixel_x, 1e-6, 0.01, "m"),
         "wavelength": (geometry.wavelength * 1e10, 0.01, 50.0, "Å"),
     }
     for name, (value, least, most, unit) in ranges.items():

@@ -173,6 +173,18 @@ def drop_unit(path):
 DETECTOR = "entry/instrument/detector"
 
 
+def put(name, value):
+    def change(file):
+        detector = file[DETECTOR]
+        units = dict(detector[name].attrs) if name in detector else {}
+        if name in detector:
+            del detector[name]
+        detector[name] = value
+        detector[name].attrs.update(units)
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("edit", "says"),
     [
