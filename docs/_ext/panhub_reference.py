@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import ast
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,9 +166,7 @@ def _text(node: ast.expr | None) -> str:
         case ast.Constant():
             return str(node.value)
         case ast.JoinedStr():
-            return "".join(
-                str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values
-            )
+            return "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
         case ast.Attribute():
             return node.attr
         case _:
@@ -184,7 +183,9 @@ def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, 
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             yield from _rows(kind, f"{prefix}{name}.")
             continue
-        default = "needed" if field.is_required() else f"`{_default(field.get_default(call_default_factory=True))}`"
+        default = "needed"
+        if not field.is_required():
+            default = f"`{_default(field.get_default(call_default_factory=True))}`"
         yield f"`{prefix}{name}`", f"`{_kind(kind)}`", default, field.description or ""
 
 
@@ -197,11 +198,11 @@ def _default(value: Any) -> str:
 
 
 def _kind(kind: Any) -> str:
-    text = kind.__name__ if isinstance(kind, type) and not getattr(kind, "__args__", None) else str(kind)
-    for old, new in (("typing.", ""), ("pathlib.", ""), ("datetime.", "")):
-        text = text.replace(old, new)
-    # A pattern says nothing to people; the schema has it.
-    return text.split("[str, StringConstraints", 1)[0].replace("Annotated", "text") if "String" in text else text
+    is_plain = isinstance(kind, type) and not getattr(kind, "__args__", None)
+    text = kind.__name__ if is_plain else str(kind)
+    # Patterns and module paths say nothing to people; the schemas have them.
+    text = re.sub(r"Annotated\[(\w+), (?:[^\[\]]|\[[^\]]*\])*\]", r"\1", text.replace("typing.", ""))
+    return re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", text)
 
 
 def _column_notes(column: Any) -> str:
@@ -236,23 +237,21 @@ class PanHubDirective(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        """Parse the lines of the kind that is asked for as part of the page."""
-        lines = list(KINDS[self.arguments[0]]())
-        content = StringList(lines, source=f"panhub {self.arguments[0]}")
-        return self.parse_content_to_nodes_of(content)
-
-    def parse_content_to_nodes_of(self, content: StringList) -> list[nodes.Node]:
-        """Nodes of the content, headings among them."""
+        """Parse the lines of the kind that is asked for as part of the page, headings among them."""
+        kind = self.arguments[0]
         holder = nodes.Element()
+        content = StringList(list(KINDS[kind]()), source=f"panhub {kind}")
         self.state.nested_parse(content, self.content_offset, holder, match_titles=True)
         return holder.children
+
+
+def read_references_again(_app: Sphinx, env: Any, names: list[str]) -> None:
+    """Read pages made from the code at every build: the code may have changed where they have not."""
+    names.extend(n for n in env.found_docs if n.startswith("reference/") and n not in names)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the directive."""
     app.add_directive("panhub", PanHubDirective)
-    # The code may have changed where the page has not.
-    app.connect("env-before-read-docs", lambda _app, env, names: names.extend(
-        name for name in env.found_docs if name.startswith("reference/") and name not in names
-    ))
+    app.connect("env-before-read-docs", read_references_again)
     return {"parallel_read_safe": True}
