@@ -34,7 +34,7 @@ TABLE_MODULES = ("hub.identity.persons", "hub.launch.schema", "quota.schema")
 
 def newest() -> str:
     """Revision that this version of the code needs."""
-    head = ScriptDirectory.from_config(_config()).get_current_head()
+    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
     assert head is not None
     return head
 
@@ -51,7 +51,7 @@ def upgrade(url: str) -> str:
     A second call changes nothing. Run it while the service is stopped, after a backup.
     """
     with _connection(url) as connection:
-        command.upgrade(_config(connection), "head")
+        command.upgrade(alembic_config(connection), "head")
     return newest()
 
 
@@ -73,9 +73,11 @@ def revise(message: str) -> Path:
     with TemporaryDirectory() as folder:
         url = sqlite_url(Path(folder) / "empty.sqlite")
         upgrade(url)
-        number = len(list(ScriptDirectory.from_config(_config()).walk_revisions())) + 1
+        number = len(list(ScriptDirectory.from_config(alembic_config()).walk_revisions())) + 1
         with _connection(url) as connection:
-            script = command.revision(_config(connection), message, autogenerate=True, rev_id=f"{number:04d}")
+            script = command.revision(
+                alembic_config(connection), message, autogenerate=True, rev_id=f"{number:04d}"
+            )
     assert not isinstance(script, list)
     assert script is not None
     return Path(script.path)
@@ -93,7 +95,8 @@ def _connection(url: str) -> Iterator[Connection]:
         engine.dispose()
 
 
-def _config(connection: Connection | None = None) -> Config:
+def alembic_config(connection: Connection | None = None) -> Config:
+    """What an ini file would say; ``connection`` is what alembic's commands work on."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("path_separator", "os")

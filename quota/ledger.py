@@ -292,6 +292,11 @@ class Ledger:
         note = corrections.Note(actor, reason, f"undo:{entry_id}", now)
         return corrections.undo(self._standing, Store(session), entry_id, note)
 
+    def holding(self, session: Session, launch_id: str) -> Holding | None:
+        """What a launch holds or held, extensions included; None if it never did."""
+        holds = Store(session).holds(launch_id)
+        return holding.as_holding(holds) if holds else None
+
     def open_holds(self, session: Session) -> list[Holding]:
         """All that is held now, oldest launch first."""
         groups = groupby(Store(session).open_holds(), key=lambda hold: hold.launch_id)

@@ -193,6 +193,9 @@ def upgrade() -> None:
             batch_op.f("ix_quota_entries_account_id_at"), ["account_id", "at"], unique=False
         )
 
+    for statement in _TRIGGERS[op.get_bind().dialect.name]:
+        op.execute(statement)
+
 
 def downgrade() -> None:
     """Change them back."""

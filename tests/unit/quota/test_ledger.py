@@ -56,6 +56,8 @@ def test_a_hold_takes_from_what_is_left(books):
     meter = books.cpu_meter()
     assert (meter.limit, meter.held, meter.used, meter.left) == (10 * HOUR, 4 * HOUR, 0, 6 * HOUR)
     assert books.open_holds() == [held]
+    assert books.holding("l1") == held
+    assert books.holding("l2") is None
 
 
 def test_a_hold_over_the_limit_is_refused_with_what_a_person_needs(books):
