@@ -77,7 +77,13 @@ class EventHandler(RequestHandler):
         self.set_header("Content-Type", "text/event-stream")
         self.write(": nothing happens\n\n")
         await self.flush()
-        await asyncio.sleep(30)
+        self._is_open = True
+        while self._is_open:
+            await asyncio.sleep(0.2)
+
+    def on_connection_close(self) -> None:
+        """The page went away."""
+        self._is_open = False
 
 
 def make_app(static: Path) -> Application:
@@ -99,7 +105,7 @@ def make_app(static: Path) -> Application:
 async def serve(port: int, static: Path) -> tuple[HTTPServer, int]:
     """Listen on the loopback interface; port 0 takes a free one."""
     sockets = bind_sockets(port, "127.0.0.1")
-    server = HTTPServer(make_app(static))
+    server = HTTPServer(await asyncio.to_thread(make_app, static))
     server.add_sockets(sockets)
     return server, sockets[0].getsockname()[1]
 

@@ -10,7 +10,6 @@ import pytest
 
 from hub.static.collect import ICONS, LIBRARIES, collect, load_manifest
 
-
 ROOT = Path(__file__).parents[3]
 
 

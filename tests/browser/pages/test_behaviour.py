@@ -1,0 +1,142 @@
+"""What the pages' scripts do, on sample pages in a real browser."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.async_api import expect
+
+pytestmark = pytest.mark.asyncio(loop_scope="package")
+
+
+async def test_times_are_local_with_the_zone_on_hover(page, site):
+    await page.goto(f"{site}/home")
+    time = page.locator("#recent time").first
+    await expect(time).to_have_attribute("title", re.compile("CET|CEST|GMT"))
+    assert "UTC" not in await time.inner_text()
+
+
+async def test_the_theme_follows_the_system_until_it_is_chosen_and_is_kept(page, site):
+    await page.emulate_media(color_scheme="dark")
+    await page.goto(f"{site}/home")
+    html = page.locator("html")
+    await expect(html).to_have_attribute("data-bs-theme", "dark")
+    await page.get_by_role("button", name="Switch between light and dark").click()
+    await expect(html).to_have_attribute("data-bs-theme", "light")
+    assert await page.evaluate("localStorage.getItem('jupyterhub-bs-theme')") == "light"
+    await page.goto(f"{site}/usage")
+    await expect(html).to_have_attribute("data-bs-theme", "light")
+
+
+async def test_stop_asks_in_place_and_escape_goes_back(page, site):
+    await page.goto(f"{site}/home")
+    card = page.locator("article.session").first
+    stop = card.locator("summary", has_text="Stop")
+    await stop.focus()
+    await page.keyboard.press("Enter")
+    await expect(card.get_by_role("button", name="Stop now")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(card.get_by_role("button", name="Stop now")).to_be_hidden()
+    await expect(stop).to_be_focused()
+
+
+async def test_only_one_question_is_open_at_a_time(page, site):
+    await page.goto(f"{site}/home")
+    card = page.locator("article.session").first
+    await card.locator("summary", has_text="Extend").click()
+    await card.locator("summary", has_text="Stop").click()
+    await expect(page.locator("details[data-popover][open]")).to_have_count(1)
+    await page.locator("h1").click()
+    await expect(page.locator("details[data-popover][open]")).to_have_count(0)
+
+
+async def test_a_filter_hides_rows_and_is_in_the_address(page, site):
+    await page.goto(f"{site}/home")
+    await page.get_by_label("Filter recent sessions").fill("bone")
+    await expect(page.locator("#recent-table tbody tr:visible")).to_have_count(1)
+    assert page.url.endswith("?q=bone")
+    await page.get_by_label("Filter recent sessions").fill("nothing like it")
+    await expect(page.get_by_text("No recent session matches")).to_be_visible()
+
+
+async def test_a_table_sorts_by_its_headings(page, site):
+    await page.goto(f"{site}/home")
+    await page.locator("#recent-table").get_by_role("button", name="Ran").click()
+    await expect(page.locator("#recent-table th[aria-sort=ascending]")).to_have_count(1)
+    first = page.locator("#recent-table tbody tr").first
+    await expect(first).to_contain_text("sample_01")
+    await page.locator("#recent-table").get_by_role("button", name="Ran").click()
+    await expect(first).to_contain_text("Look around")
+
+
+async def test_a_choice_goes_into_the_address_and_asks_the_server_what_would_start(page, site):
+    await page.goto(f"{site}/new")
+    async with page.expect_request(re.compile("/parts/summary$")) as asked:
+        await page.get_by_label("L", exact=False).and_(page.locator("[name=size][value=l]")).check(force=True)
+    request = await asked.value
+    assert request.method == "POST"
+    assert request.headers["x-xsrftoken"] == "sample-xsrf-token"
+    assert "size=l" in (request.post_data or "")
+    assert "_xsrf" not in page.url
+    assert "size=l" in page.url
+    await expect(page.locator("#launch-summary")).to_contain_text("Not enough CPU-hours")
+    await expect(page.get_by_role("button", name="Start", exact=True)).to_be_disabled()
+
+
+async def test_another_data_set_reshapes_the_form(page, site):
+    await page.goto(f"{site}/new")
+    await page.get_by_text("Choose other data").click()
+    async with page.expect_request(re.compile(r"/parts/form\?.*input=dataset%3Ama1234-s2")):
+        await page.get_by_label("sample_02").check()
+
+
+async def test_data_is_searched_while_typing_and_enter_starts_nothing(page, site):
+    await page.goto(f"{site}/new")
+    await page.get_by_text("Choose other data").click()
+    async with page.expect_request(re.compile(r"/parts/data\?q=ceria$")):
+        await page.get_by_label("Search data").fill("ceria")
+    await page.keyboard.press("Enter")
+    assert "/new" in page.url
+
+
+async def test_on_a_phone_the_summary_is_a_bar_that_opens(page, site):
+    await page.set_viewport_size({"width": 390, "height": 844})
+    await page.goto(f"{site}/new")
+    start = page.get_by_role("button", name="Start", exact=True)
+    await expect(start).to_be_in_viewport()
+    toggle = page.get_by_role("button", name="What will start")
+    await expect(toggle).to_have_attribute("aria-expanded", "false")
+    await toggle.click()
+    await expect(page.locator(".summary-body")).to_be_visible()
+    await expect(start).to_be_in_viewport()
+
+
+async def test_a_session_that_becomes_ready_opens_by_itself(page, site):
+    await page.route("**/user/maja/**", lambda route: route.fulfill(body="the session"))
+    await page.goto(f"{site}/progress")
+    await page.wait_for_url("**/user/maja/azimuthal-lab6/lab")
+
+
+async def test_a_session_that_was_ready_before_does_not_open_by_itself(page, site):
+    await page.goto(f"{site}/progress-ready")
+    await page.wait_for_timeout(1500)
+    assert page.url.endswith("/progress-ready")
+
+
+async def test_an_allocation_is_previewed_while_typing(page, site):
+    await page.goto(f"{site}/operate")
+    await page.get_by_role("link", name="Edit ma1234, CPU-hours").click()
+    form = page.locator("tr.edit-row form")
+    await expect(form.locator(".preview")).to_contain_text("Type a new limit")
+    await form.get_by_label("New limit").fill("150")
+    await expect(form.locator(".preview")).to_contain_text("The limit rises")
+    await expect(form.get_by_label("New limit")).to_have_value("150")
+
+
+async def test_the_plot_is_drawn_under_the_policy_and_the_table_folds(page, site):
+    await page.goto(f"{site}/usage")
+    await expect(page.locator("#plot canvas")).to_be_visible()
+    await expect(page.locator("#use-by-day")).to_be_hidden()
+    await page.get_by_text("Values as a table").click()
+    await expect(page.locator("#use-by-day")).to_be_visible()
