@@ -75,6 +75,10 @@ class Inspector:
         for worker in self._workers:
             self._idle.put_nowait(worker)
 
+    async def start(self) -> None:
+        """Start the workers, so that the first person does not wait for them. Never raises."""
+        await asyncio.gather(*(self._warm_up() for _ in self._workers))
+
     async def facts(self, path: Path) -> FileFacts | None:
         """Facts of a file or data set folder; None if it is missing, unreadable or not HDF5."""
         try:
@@ -97,6 +101,15 @@ class Inspector:
     async def aclose(self) -> None:
         """End the workers."""
         await asyncio.gather(*(worker.aclose() for worker in self._workers))
+
+    async def _warm_up(self) -> None:
+        worker = await self._idle.get()
+        try:
+            await worker.ask({"path": ""}, self._seconds)  # answered with an error, h5py being imported
+        except InspectError as error:
+            log.warning("A worker for data files did not start: %s", error)
+        finally:
+            self._idle.put_nowait(worker)
 
     def _look_up(self, key: _Key) -> _Known | None:
         known = self._known.get(key)
@@ -134,11 +147,14 @@ class _Worker:
         Raises
         ------
         InspectError
-            If the worker ended, took too long, or answered nonsense.
+            If the worker did not start, ended, took too long, or answered nonsense.
         """
         is_new = self._process is None or self._process.returncode is not None
         if is_new:
-            self._process = await self._start()
+            try:
+                self._process = await self._start()
+            except OSError as error:
+                raise InspectError(f"not started: {error}") from error
         assert self._process is not None
         assert self._process.stdin is not None
         assert self._process.stdout is not None

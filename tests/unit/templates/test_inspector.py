@@ -63,6 +63,12 @@ async def test_a_lost_worker_is_none_and_is_not_asked_again_at_once(tmp_path, co
         await inspector.aclose()
 
 
+async def test_workers_can_be_started_ahead_and_a_program_that_is_missing_is_no_error(inspector, tmp_path):
+    await inspector.start()
+    assert inspector._workers[0]._process.returncode is None
+    await Inspector(command=("/nonexistent",)).start()
+
+
 async def test_a_killed_worker_is_started_again(inspector, tmp_path):
     assert await inspector.facts(make(tmp_path / "a.h5")) is not None
     process = inspector._workers[0]._process
