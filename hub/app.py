@@ -18,7 +18,6 @@ from tornado.web import Application
 import templates
 from hub.access.service import AccessService
 from hub.api.routes import routes
-from hub.catalogue.base import Catalogue
 from hub.catalogue.files import FilesCatalogue
 from hub.catalogue.layout import LAYOUTS
 from hub.database import Database
@@ -77,7 +76,7 @@ class App:
         )
         self.library = Library.load(_template_folders(settings))
         self.inspector = Inspector()
-        self.catalogue: Catalogue = FilesCatalogue(settings.catalogue.folder)
+        self.catalogue = FilesCatalogue(settings.catalogue.folder)
         layout = LAYOUTS[settings.data.layout]
         self.access = AccessService(self.catalogue, settings.access, layout, settings.data.root)
         self.books = Books(Ledger(Policy(settings.quota)))
@@ -144,6 +143,7 @@ class App:
 
     async def start(self) -> None:
         """Go on where the last service stopped, then keep looking."""
+        self.catalogue.start()
         await self.reconciler.at_start()
         self._loops = [
             asyncio.create_task(every(_WATCH_S, "watcher", self.watcher.look)),
@@ -189,6 +189,7 @@ class App:
         for backend in self.backends.values():
             await backend.aclose()
         await self.inspector.aclose()
+        await self.catalogue.aclose()
         self.hub_client.close()
         self.db.close()
 
