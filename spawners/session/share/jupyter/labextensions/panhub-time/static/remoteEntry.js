@@ -167,7 +167,7 @@
         throw new Error(`${NAME} has no module ${module}`);
       }
       const plugin = await makePlugin();
-      return () => ({ default: plugin });
+      return () => ({ __esModule: true, default: plugin });
     }
   };
 })();
