@@ -13,7 +13,6 @@ import re
 import shutil
 import signal
 import subprocess
-
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
