@@ -12,8 +12,9 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -24,6 +25,8 @@ from sphinx.util.docutils import SphinxDirective
 ROOT = Path(__file__).resolve().parents[2]
 
 Lines = Iterator[str]
+
+_NEEDED = object()
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def settings() -> Lines:
         need = "" if field.is_required() else " May be left out."
         yield f"{_first_line(field.annotation)}{need}"
         yield ""
-        yield from _keys(field.annotation, "")
+        yield from _keys(field.annotation, name, _given(field, name, None))
 
 
 def profiles() -> Lines:
@@ -59,7 +62,6 @@ def profiles() -> Lines:
         ("A size", models.SizeEntry),
         ("A place", models.LocalPlace),
         ("A profile", models.ProfileEntry),
-        ("`walltime`", models.Walltime),
         ("A rule of `allow`", models.Rule),
     ):
         yield f"## {title}"
@@ -173,20 +175,43 @@ def _text(node: ast.expr | None) -> str:
             return "…"
 
 
-def _keys(model: Any, prefix: str) -> Lines:
-    yield from _table(("Key", "Type", "Default", "Meaning"), list(_rows(model, prefix)))
+def _keys(model: Any, section: str, default: Any = None) -> Lines:
+    """The table of a model's keys; below it, one for each model that lists or mappings hold."""
+    yield from _table(("Key", "Type", "Default", "Meaning"), list(_rows(model, "", default)))
+    for key, held in _held(model, ""):
+        if section:
+            yield f"### Each of `{section}.{key}`"
+            yield ""
+            yield from _keys(held, f"{section}.{key}")
 
 
-def _rows(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, str, str, str]]:
+def _rows(model: type[BaseModel], prefix: str, default: Any) -> Iterator[tuple[str, str, str, str]]:
     for name, field in model.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            yield from _rows(kind, f"{prefix}{name}.")
+        # A model may be given other values than its own defaults by the one that holds it.
+        given = _given(field, name, default)
+        if _is_model(field.annotation):
+            yield from _rows(field.annotation, f"{prefix}{name}.", given)
             continue
-        default = "needed"
-        if not field.is_required():
-            default = f"`{_default(field.get_default(call_default_factory=True))}`"
-        yield f"`{prefix}{name}`", f"`{_kind(kind)}`", default, field.description or ""
+        shown = "needed" if given is _NEEDED else f"`{_default(given)}`"
+        yield f"`{prefix}{name}`", f"`{_kind(field.annotation)}`", shown, field.description or ""
+
+
+def _given(field: Any, name: str, default: Any) -> Any:
+    if isinstance(default, BaseModel):
+        return getattr(default, name)
+    return _NEEDED if field.is_required() else field.get_default(call_default_factory=True)
+
+
+def _held(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[BaseModel]]]:
+    for name, field in model.model_fields.items():
+        if _is_model(field.annotation):
+            yield from _held(field.annotation, f"{prefix}{name}.")
+        else:
+            yield from ((f"{prefix}{name}", arg) for arg in get_args(field.annotation) if _is_model(arg))
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
 
 
 def _default(value: Any) -> str:
@@ -198,11 +223,17 @@ def _default(value: Any) -> str:
 
 
 def _kind(kind: Any) -> str:
-    is_plain = isinstance(kind, type) and not getattr(kind, "__args__", None)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return " | ".join(f"'{member.value}'" for member in kind)
+    is_plain = isinstance(kind, type) and not get_args(kind)
     text = kind.__name__ if is_plain else str(kind)
     # Patterns and module paths say nothing to people; the schemas have them.
     text = re.sub(r"Annotated\[(\w+), (?:[^\[\]]|\[[^\]]*\])*\]", r"\1", text.replace("typing.", ""))
-    return re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", text)
+    text = re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", text).replace("timedelta", "duration")
+    text = re.sub(r"Optional\[([^\[\]]*)\]", r"\1 | None", text)
+    text = re.sub(r"<\w+: ('[^']*')>", r"\1", text)
+    text = re.sub(r"Union\[(.*), (\w+)\]", r"\1 | \2", text)
+    return re.sub(r"Literal\[([^\[\]]*)\]", lambda found: found[1].replace(", ", " | "), text)
 
 
 def _column_notes(column: Any) -> str:

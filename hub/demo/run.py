@@ -78,8 +78,7 @@ async def running_demo(state: Path, ports: Ports, say: Say) -> AsyncIterator[Dem
         config, settings = await asyncio.to_thread(write_configuration, state, ports)
         supervisor = Supervisor(state, say)
         try:
-            for program in await asyncio.to_thread(programs, config, settings, ports):
-                await supervisor.start(program)
+            await supervisor.start(*await asyncio.to_thread(programs, config, settings, ports))
             await _wait_for_routes(f"{settings.site.public_url}{SERVICE_PREFIX}/health")
             yield Demo(settings.site.public_url, config, settings, ports, supervisor.logs)
         finally:

@@ -1,7 +1,7 @@
 """Keeps the processes of a demo running beside each other, and leaves none behind.
 
-Each program runs in a process group of its own and writes to a log of its own. It is started only
-when the one before it answers, started again when it ends by itself, and stopped in reverse order.
+Each program runs in a process group of its own and writes to a log of its own. It is started again
+when it ends by itself; the programs are stopped one after the other, the last one first.
 A site uses systemd or the chart for the same purpose.
 """
 
@@ -96,21 +96,34 @@ class Supervisor:
         self._report = report
         self._keepers: list[_Keeper] = []
 
-    async def start(self, program: Program) -> None:
-        """Start a program and wait until it answers.
+    async def start(self, *programs: Program) -> None:
+        """Start programs beside each other and wait until all answer.
 
         Raises
         ------
         SupervisorError
-            If it ends or does not answer in time; its last log lines are in the text.
+            If one ends or does not answer in time; its last log lines are in the text. The others
+            may run: `aclose` stops them.
         """
         for folder in (self._logs, self._run):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        keeper = _Keeper(program, self._logs / f"{program.name}.log", self._run, self._report)
-        self._keepers.append(keeper)
+        keepers = [
+            _Keeper(program, self._logs / f"{program.name}.log", self._run, self._report)
+            for program in programs
+        ]
+        self._keepers += keepers
+        starts = [asyncio.ensure_future(self._start(keeper)) for keeper in keepers]
+        try:
+            await asyncio.gather(*starts)
+        finally:
+            for start in starts:
+                start.cancel()
+            await asyncio.gather(*starts, return_exceptions=True)
+
+    async def _start(self, keeper: _Keeper) -> None:
         began = time.monotonic()
         await keeper.start()
-        self._report(f"{program.name} is ready ({time.monotonic() - began:.1f} s)")
+        self._report(f"{keeper.program.name} is ready ({time.monotonic() - began:.1f} s)")
 
     @property
     def logs(self) -> Mapping[str, Path]:
