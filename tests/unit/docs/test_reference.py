@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ DOCS = Path(__file__).parents[3] / "docs"
 def reference():
     path = DOCS / "_ext/panhub_reference.py"
     spec = importlib.util.spec_from_file_location("panhub_reference", path)
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
