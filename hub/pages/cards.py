@@ -215,17 +215,33 @@ def resources_of(said: LaunchSummary | None) -> Resources:
 
 
 def grants_of(said: LaunchSummary | None) -> tuple[Grant, ...]:
-    """What the session sees, with the data sets' names where they are known."""
+    """What the session sees: the data sets and the results folder by name, other areas together."""
     if said is None:
         return ()
-    names = {one.path: one for one in said.data}
-    grants = []
+    named: list[Grant] = []
+    others: dict[tuple[str, str, str], list[str]] = {}
     for mount in said.mounts:
-        inside = [one for path, one in names.items() if path.startswith(f"{mount.path}/")]
-        title = inside[0].title if inside else mount.path.rsplit("/", 1)[-1]
-        proposal = inside[0].proposal if inside else said.data[0].proposal if said.data else ""
-        grants.append(Grant(proposal, title, mount.path, MountMode(mount.mode), mount.reason))
-    return tuple(grants)
+        inside = [one for one in said.data if one.path.startswith(f"{mount.path}/")]
+        folder, _, area = mount.path.rpartition("/")
+        visits = [one for one in said.data if f"/{one.proposal}/" in f"{folder}/"]
+        proposal = next((one.proposal for one in (*inside, *visits, *said.data)), "")
+        mode = MountMode(mount.mode)
+        if inside:
+            named += [Grant(one.proposal, one.title, one.path, mode, mount.reason) for one in inside]
+        elif "processed" in area.lower():
+            named.append(Grant(proposal, "processed data", mount.path, mode, mount.reason))
+        else:
+            others.setdefault((proposal, mode.value, mount.reason), []).append(area)
+    rest = [
+        Grant(proposal, _listed(areas), "", MountMode(mode), reason)
+        for (proposal, mode, reason), areas in others.items()
+    ]
+    return (*named, *rest)
+
+
+def _listed(areas: Sequence[str]) -> str:
+    words = [area.lower().replace("_", " ") for area in areas]
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 
 
 def payer_title(said: LaunchSummary | None) -> str:

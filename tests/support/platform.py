@@ -136,7 +136,7 @@ class Platform:
                 os.kill(pid, signal.SIGKILL)
 
     def session_processes(self, launch_id: str = "") -> list[int]:
-        """Processes of this platform's sessions: those with a launch id and our run folder in their environment."""
+        """Processes of this platform's sessions, by the run folder and launch id in their environment."""
         found = []
         mark = f"PANHUB_RUN={self.state}/".encode()
         for entry in Path("/proc").iterdir():
@@ -292,7 +292,7 @@ class Session:
         """Run Python in the session (through its terminals API) and give what it printed."""
         name = f"run-{os.urandom(4).hex()}"
         xsrf = {"X-XSRFToken": self.visitor.xsrf(self.base), "Sec-Fetch-Mode": "cors"}
-        source = f"import io, contextlib, traceback\nout = io.StringIO()\nwith contextlib.redirect_stdout(out):\n    try:\n        exec({code!r}, {{}})\n    except BaseException:\n        print(traceback.format_exc())\nopen({name + '.part'!r}, 'w').write(out.getvalue())\nimport os; os.rename({name + '.part'!r}, {name + '.txt'!r})\n"
+        source = _WRAPPER.format(code=repr(code), name=name)
         body = {"type": "file", "format": "text", "content": source}
         saved = self.visitor.client.put(f"{self.base}api/contents/{name}.py", json=body, headers=xsrf)
         assert saved.status_code == 201, saved.text
@@ -364,6 +364,21 @@ class Session:
         assert reply.status_code == 200, reply.text
         text: str = reply.json()["content"]
         return text
+
+
+_WRAPPER = """\
+import contextlib, io, os, traceback
+out = io.StringIO()
+with contextlib.redirect_stdout(out):
+    try:
+        exec({code}, {{}})
+    except BaseException:
+        print(traceback.format_exc())
+with open("{name}.part", "w") as file:
+    file.write(out.getvalue())
+os.rename("{name}.part", "{name}.txt")
+"""
+"""What runs in the session: the code, its output put into a file that is complete once it is there."""
 
 
 def _form_with(html: str, username: str) -> dict[str, Any]:
