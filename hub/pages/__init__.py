@@ -1,8 +1,9 @@
 """What do people see?
 
 `views` says what each page shows, `format` how values are written, `render` makes HTML of the
-templates in ``html/``; scripts and styles come from `hub.static`. Nothing here decides: all
-verdicts, holds and refusals are the engine's.
+templates in ``html/``, `forms` reads the form into a launch request, `export` writes CSV; scripts
+and styles come from `hub.static`, the look of the hub's own pages from ``hub_templates/``. Nothing
+here decides: all verdicts, holds and refusals are the engine's.
 
 Routes the pages expect, below the service's prefix. Every POST carries ``_xsrf`` (form field, or
 ``X-XSRFToken`` header from script, which sends it with its GETs too) and answers 303 to a page.

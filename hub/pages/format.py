@@ -40,6 +40,7 @@ _STATE_CHIPS = {
     LaunchState.REFUSED: Chip("slash-circle", "Refused", "warn"),
 }
 
+_QUEUED_CHIP = Chip("hourglass-split", "Queued", "info")
 _UNKNOWN_CHIP = Chip("question-circle", "Not known", "warn")
 
 _END_CHIPS = {
@@ -67,10 +68,18 @@ _ROLES = {
 }
 
 
-def chip(state: LaunchState, reason: EndReason | None = None, *, is_unknown: bool = False) -> Chip:
+def chip(
+    state: LaunchState,
+    reason: EndReason | None = None,
+    *,
+    is_unknown: bool = False,
+    is_queued: bool = False,
+) -> Chip:
     """Icon, word and tone of a launch; ``is_unknown`` when its backend does not answer."""
     if is_unknown:
         return _UNKNOWN_CHIP
+    if is_queued and state is LaunchState.SUBMITTED:
+        return _QUEUED_CHIP
     if state is LaunchState.ENDED and reason is not None:
         return _END_CHIPS[reason]
     return _STATE_CHIPS[state]

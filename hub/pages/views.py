@@ -134,8 +134,9 @@ class SessionCard:
     """A live session on the home page.
 
     ``step`` is its progress in plain words while it is not running. ``is_unknown``: its backend
-    does not answer (``step`` says since when). ``open_url`` is absolute within the site.
-    ``extend_by`` are the offered extensions; empty ones are explained by ``can_extend``.
+    does not answer (``step`` says since when). ``is_queued``: it waits for room at its place.
+    ``open_url`` is absolute within the site. ``extend_by`` are the offered extensions; empty ones
+    are explained by ``can_extend``.
     """
 
     launch_id: str
@@ -159,6 +160,7 @@ class SessionCard:
     extend_by: tuple[timedelta, ...] = ()
     can_extend: Allowed = Allowed()
     is_unknown: bool = False
+    is_queued: bool = False
 
 
 @dataclass(frozen=True, slots=True)

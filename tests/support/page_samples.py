@@ -165,6 +165,7 @@ QUEUED = replace(
     title="Tomography, bone 4",
     state=LaunchState.SUBMITTED,
     step="Waiting for a free GPU, place 3.",
+    is_queued=True,
     expected_start=ahead(minutes=24),
     resources=Resources("G", 8, 65536, 1),
     place="Slurm gpu",
