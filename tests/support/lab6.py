@@ -87,6 +87,9 @@ def write_nxsas(path: Path, truth: Lab6, data: np.ndarray | None = None) -> Path
         detector = _group(instrument, "detector", "NXdetector")
         frames = truth.counts() if data is None else data
         detector.create_dataset("data", data=frames, chunks=(1, *frames.shape[1:]), compression="gzip")
+        plot = _group(entry, "data", "NXdata")
+        plot.attrs["signal"] = "data"
+        plot["data"] = detector["data"]  # a second name of the frames, as most files have
         _scalar(detector, "distance", truth.distance, "m")
         for axis, centre in (("x", truth.beam_x), ("y", truth.beam_y)):
             _scalar(detector, f"{axis}_pixel_size", truth.pixel, "m")

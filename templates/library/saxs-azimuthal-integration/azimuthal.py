@@ -1,6 +1,6 @@
 """Azimuthal integration of a series, its peaks, and how good it is.
 
-Frames (n, ny, nx) [counts] become patterns I(2θ) or I(q) (n, npt) with their Poisson standard errors, by
+Frames (n, ny, nx) [counts] become patterns I(2θ) or I(q) (n, npt) with their standard errors, by
 pyFAI's compiled sparse matrix with full pixel splitting. Peaks are fitted by a Gaussian on a line and
 compared with a calibrant's tabulated spacings by Bragg's law, λ = 2 d sin θ.
 """
@@ -11,7 +11,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from azimuthal_input import AnalysisError, Series, invalid
+from azimuthal_input import AnalysisError, Series
 from pyFAI.calibrant import ALL_CALIBRANTS, get_calibrant
 from pyFAI.containers import Integrate1dResult
 from pyFAI.integrator.azimuthal import AzimuthalIntegrator
@@ -68,11 +68,12 @@ class Reduction:
     """Patterns of all frames and their mean.
 
     ``radial`` (npt,) in ``unit``; ``intensity`` and ``error`` (n, npt) and ``mean``, ``mean_error`` (npt,)
-    in counts per solid angle; ``sum_image`` (ny, nx) [counts]; ``totals`` (n,) [counts].
+    in counts per solid angle; ``sum_image`` and its variance (ny, nx) [counts]; ``totals`` (n,) [counts].
     """
 
     results: list[Integrate1dResult]
     sum_image: np.ndarray
+    sum_variance: np.ndarray
     totals: np.ndarray
     mean: np.ndarray
     mean_error: np.ndarray
@@ -122,24 +123,24 @@ def integrate(
         If a frame has no pixel that counts.
     """
     results, totals, saturated = [], [], 0
-    sum_image = np.zeros(series.shape[1:], dtype=np.float64)
-    for number, raw in enumerate(series.frames()):
-        bad = invalid(raw)
-        if (bad | series.mask).all():
-            raise AnalysisError(f"frame {series.selection[number]}: every pixel is masked or has no count")
-        frame = np.where(bad, np.float32(np.nan), raw.astype(np.float32))
-        used = np.where(bad | series.mask, 0, raw)
+    sum_image, sum_variance = np.zeros((2, *series.shape[1:]))
+    for number, (frame, variance) in enumerate(series.frames()):
+        is_used = np.isfinite(frame) & ~series.mask
+        if not is_used.any():
+            raise AnalysisError(f"frame {series.selection[number]}: every pixel is masked or has no value")
+        used = np.where(is_used, frame, 0)
         if series.saturation is not None:
             saturated += int((used >= series.saturation).sum())
         totals.append(float(used.sum(dtype=np.float64)) / series.normalisation(number))
         sum_image += used
+        sum_variance += np.where(is_used, variance, 0)
         results.append(
             integrator.integrate1d_ng(
                 frame,
                 npt,
                 unit=unit,
                 mask=series.mask,
-                variance=np.nan_to_num(frame),
+                variance=variance,
                 polarization_factor=polarization_factor,
                 radial_range=radial_range,
                 normalization_factor=series.normalisation(number),
@@ -150,6 +151,7 @@ def integrate(
     return Reduction(
         results=results,
         sum_image=sum_image,
+        sum_variance=sum_variance,
         totals=np.array(totals),
         mean=np.mean([r.intensity for r in results], axis=0),
         mean_error=np.sqrt(np.sum([r.sem.astype(float) ** 2 for r in results], axis=0)) / len(results),
@@ -232,7 +234,7 @@ def nonuniformity(series: Series, reduction: Reduction, integrator: AzimuthalInt
         min(200, len(reduction.radial)),
         SECTORS,
         mask=series.mask,
-        variance=reduction.sum_image,
+        variance=reduction.sum_variance,
         unit=reduction.unit,
         method=("full", "csr", "cython"),
     )

@@ -67,12 +67,14 @@ class Geometry:
 class Series:
     """A series of frames, read one at a time.
 
+    ``errors`` is the path of standard errors of the same shape, empty for counts (Poisson),
     ``selection`` are the indices that take part, ``monitor`` (n,) the values to divide by, their mean 1, or
     None, ``mask`` (ny, nx) True where a pixel is not to be used, ``saturation`` [counts] or None.
     """
 
     file: Path
     path: str
+    errors: str
     shape: tuple[int, int, int]
     dtype: np.dtype
     selection: range
@@ -82,12 +84,15 @@ class Series:
     instrument: str
     sample: str
 
-    def frames(self) -> Iterator[np.ndarray]:
-        """Frames (ny, nx) of the selection, in order."""
+    def frames(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Frames of the selection, in order: values and variance (ny, nx), NaN where there is no value."""
         with h5py.File(self.file, "r") as file:
-            data = file[self.path]
             for index in self.selection:
-                yield data[index] if data.ndim == 3 else data[()]
+                raw = _frame(file[self.path], index)
+                bad = invalid(raw, is_count=not self.errors)
+                values = np.where(bad, np.float32(np.nan), raw.astype(np.float32))
+                errors = _frame(file[self.errors], index) if self.errors else np.sqrt(values)
+                yield values, np.nan_to_num(np.asarray(errors, np.float32) ** 2)
 
     def normalisation(self, number: int) -> float:
         """Monitor value of the frame at place ``number`` of the selection, 1 without a monitor."""
@@ -127,6 +132,7 @@ def open_series(
         series = Series(
             file=Path(input_file),
             path=data.name,
+            errors=_errors(data),
             shape=shape,
             dtype=data.dtype,
             selection=selection,
@@ -274,8 +280,8 @@ def _mask(data: h5py.Dataset, shape: tuple[int, int], mask_file: str) -> np.ndar
 
     Detectors mark gaps with negative counts or the largest number of an unsigned type.
     """
-    first = data[0] if data.ndim == 3 else data[()]
-    mask = invalid(first)
+    first = _frame(data, 0)
+    mask = invalid(first, is_count=not _errors(data))
     if "pixel_mask" in data.parent:
         mask |= _of_shape(np.squeeze(data.parent["pixel_mask"][()]), shape, "pixel_mask") != 0
     if mask_file:
@@ -289,11 +295,27 @@ def _mask(data: h5py.Dataset, shape: tuple[int, int], mask_file: str) -> np.ndar
     return mask
 
 
-def invalid(frame: np.ndarray) -> np.ndarray:
-    """Pixels (ny, nx) without a count: negative, not finite, or the largest unsigned number."""
+def invalid(frame: np.ndarray, *, is_count: bool = True) -> np.ndarray:
+    """Pixels (ny, nx) without a value: not finite, the largest unsigned number, or a negative count.
+
+    Corrected intensities, which come with their errors, may be negative.
+    """
     if frame.dtype.kind == "u":
         return frame == np.iinfo(frame.dtype).max
-    return (frame < 0) | ~np.isfinite(frame)
+    return ~np.isfinite(frame) | ((frame < 0) if is_count else False)
+
+
+def _errors(data: h5py.Dataset) -> str:
+    """Path of the standard errors of a NeXus field (``data_errors``, ``errors``), or empty."""
+    for name in ("data_errors", "errors"):
+        item = data.parent.get(name)
+        if isinstance(item, h5py.Dataset) and item.shape == data.shape:
+            return str(item.name)
+    return ""
+
+
+def _frame(data: h5py.Dataset, index: int) -> np.ndarray:
+    return data[index] if data.ndim == 3 else data[()]
 
 
 def _of_shape(array: np.ndarray, shape: tuple[int, int], name: str) -> np.ndarray:
@@ -324,8 +346,25 @@ def _slice(text: str) -> slice:
 
 
 def _first(group: h5py.Group, accept: Callable[[h5py.Dataset], bool]) -> h5py.Dataset | None:
-    """First dataset below a group that is accepted; links are not followed."""
-    return group.visititems(lambda _, item: item if isinstance(item, h5py.Dataset) and accept(item) else None)
+    """First dataset below a group that is accepted, by each of its names (``visititems`` knows but one)."""
+    return next((item for item in _datasets(group, set()) if accept(item)), None)
+
+
+def _datasets(group: h5py.Group, seen: set[tuple[int, int]]) -> Iterator[h5py.Dataset]:
+    """Datasets below a group; links are followed, broken ones left out, circles visited once."""
+    info = h5py.h5o.get_info(group.id)
+    if (info.fileno, info.addr) in seen:
+        return
+    seen.add((info.fileno, info.addr))
+    for name in group:
+        try:
+            item = group[name]
+        except (KeyError, OSError):
+            continue
+        if isinstance(item, h5py.Dataset):
+            yield item
+        elif isinstance(item, h5py.Group):
+            yield from _datasets(item, seen)
 
 
 def _text(file: h5py.File, nxclass: str, default: str) -> str:

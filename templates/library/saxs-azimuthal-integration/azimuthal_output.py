@@ -81,7 +81,7 @@ class Run:
             )
             with h5py.File(temporary, "r+") as file:
                 entry = file["entry"]
-                _write_reduction(entry, self.parameters, self.provenance("finished", series, quality))
+                _write_reduction(entry, series, self.parameters, self.provenance("finished", series, quality))
                 entry["reduction/raw_data"] = h5py.ExternalLink(str(series.file), series.path)
                 _write_peaks(entry, peaks)
                 _write_quality(entry, quality)
@@ -151,7 +151,9 @@ def _context(file: Path) -> dict[str, Any]:
     return context if isinstance(context, dict) else {}
 
 
-def _write_reduction(entry: h5py.Group, parameters: Mapping[str, Any], provenance: Mapping[str, Any]) -> None:
+def _write_reduction(
+    entry: h5py.Group, series: Series, parameters: Mapping[str, Any], provenance: Mapping[str, Any]
+) -> None:
     template = provenance["template"] or {}
     group = _group(entry, "reduction", "NXprocess")
     group["program"] = template.get("id", "saxs-azimuthal-integration")
@@ -161,7 +163,7 @@ def _write_reduction(entry: h5py.Group, parameters: Mapping[str, Any], provenanc
     group["sequence_index"] = 1
     group["note"] = "Azimuthal integration by pyFAI; see provenance for versions, input and parameters."
     values = _group(group, "input", "NXparameters")
-    values["error_model"] = "poisson"
+    values["error_model"] = "variance" if series.errors else "poisson"
     values["n_splitting"] = "full"
     for name, value in parameters.items():
         values[name] = "" if value is None else value

@@ -1,4 +1,4 @@
-"""The same notebooks on real measured data."""
+"""The same notebooks on real measured data, and the look into any file."""
 
 import json
 import subprocess
@@ -6,6 +6,7 @@ import subprocess
 import h5py
 import numpy as np
 import pytest
+import yaml
 
 from tests.support.measured import silver_behenate, write_measured
 from tests.support.notebooks import ENVIRONMENT, run_template
@@ -40,6 +41,14 @@ def test_rings_two_to_five_of_silver_behenate_lie_within_half_a_percent(saxs, be
     distance = measured.distance * nominal[8]  # calibrated by a ring that is not checked
     calibrated = ring_ratios(run_template(saxs, data, tmp_path / "calibrated", {"distance": distance}))
     assert [order for order in range(2, 6) if not abs(calibrated[order] - 1) < 0.005] == []
+
+
+def test_the_declared_signal_of_a_file_is_plotted(library, lab6, tmp_path):
+    template = library.get("nexus-inspect")
+    expected = yaml.safe_load((template.folder / "expected.yaml").read_text())
+    assert run_template(template, lab6, tmp_path).code == 0
+    results = json.loads((tmp_path / "run.ipynb").read_text())["cells"][-2]
+    assert f"'plotted': '{expected['plotted']}'" in "".join(results["outputs"][0]["data"]["text/plain"])
 
 
 def test_a_measured_time_of_flight_file_can_be_looked_into(library, tmp_path):
