@@ -23,7 +23,6 @@ from hub.identity.claims import (
     ClaimError,
     GroupsAbsentError,
     identity_from_claims,
-    initials,
 )
 from hub.identity.handlers import (
     NO_ANSWER,
@@ -34,28 +33,27 @@ from hub.identity.handlers import (
     SignedOutHandler,
 )
 from hub.identity.idtoken import TokenError
-from hub.identity.provider import Provider, ProviderRefusedError, ProviderUnavailableError, Tokens
+from hub.identity.provider import Provider
 from hub.identity.report import PersonReporter, ReportRefusedError, ReportUnansweredError
 from hub.identity.settings import IdentitySettings
+from hub.identity.signin import (
+    EndedError,
+    UnconfirmedError,
+    auth_model_of,
+    is_session_token,
+    newer_sign_in,
+    require_about_token,
+    token_state,
+)
 from hub.identity.singleflight import SingleFlight
+from hub.identity.wire import ProviderRefusedError, ProviderUnavailableError
 from hub.settings import read_secret
-
-_SESSION_SCOPES = frozenset({"access:servers", "users:activity"})
-"""What a session's own token may do (role `server`); such a token starts and changes nothing."""
 
 _MEMO_S = 5.0
 """A refresh this recent is not repeated: its new tokens may not be saved yet, and the old are used up."""
 
 _EARLY_S = 5.0
 """An access token that ends within this time is refreshed rather than used."""
-
-
-class _UnconfirmedError(Exception):
-    """Neither yes nor no: the provider or the service did not answer, or not usably."""
-
-
-class _EndedError(Exception):
-    """The provider or the service said no: the person must sign in again, if they can."""
 
 
 class PanAuthenticator(OAuthenticator):
@@ -132,7 +130,7 @@ class PanAuthenticator(OAuthenticator):
 
     @default("reconcile_auth_state_hook")
     def _default_reconcile(self) -> Any:
-        return _newer_sign_in
+        return newer_sign_in
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -178,13 +176,13 @@ class PanAuthenticator(OAuthenticator):
         if identity.ignored_groups:
             self.log.warning("Groups of %s left out: %s", identity.username, identity.ignored_groups)
         now = time.time()
-        return _auth_model(
+        return auth_model_of(
             {
                 "subject": subject,
                 "identity": identity.to_json(),
                 "signed_in_at": now,
                 "confirmed_at": now,
-                **_token_state(tokens),
+                **token_state(tokens),
             }
         )
 
@@ -204,7 +202,7 @@ class PanAuthenticator(OAuthenticator):
 
     async def refresh_user(self, user: Any, handler: Any = None, **kwargs: Any) -> bool | dict[str, Any]:
         """Ask the provider again; called by JupyterHub when the last answer is old, and before a start."""
-        if _is_session_token(handler):
+        if is_session_token(handler):
             # The session goes on, whatever became of the sign-in. JupyterHub is about to note that the
             # person was confirmed now, which nobody did: put the time back.
             asyncio.get_running_loop().call_soon(setattr, user, "_auth_refreshed", user._auth_refreshed)
@@ -253,11 +251,11 @@ class PanAuthenticator(OAuthenticator):
             return False
         try:
             await self._confirm(user.name, state)
-        except _EndedError as error:
+        except EndedError as error:
             self.log.info("The sign-in of %s has ended: %s", user.name, error)
             self._forget(user.name)
             return False
-        except _UnconfirmedError as error:
+        except UnconfirmedError as error:
             if time.time() - state["confirmed_at"] > self.auth_refresh_age + self.settings.grace_s:
                 self.log.warning("%s was not confirmed for too long: %s", user.name, error)
                 return False
@@ -265,21 +263,21 @@ class PanAuthenticator(OAuthenticator):
             self._unconfirmed.add(user.name)
         else:
             self._unconfirmed.discard(user.name)
-        return self._remember(user.name, _auth_model(state))
+        return self._remember(user.name, auth_model_of(state))
 
     async def _confirm(self, username: str, state: dict[str, Any]) -> None:
         """Ask the provider and bring ``state`` up to date; new tokens are in it even if this raises."""
         try:
             identity = identity_from_claims(await self._claims(state), self.settings)
         except (ProviderUnavailableError, GroupsAbsentError) as error:
-            raise _UnconfirmedError(str(error)) from error
+            raise UnconfirmedError(str(error)) from error
         except (TokenError, ClaimError) as error:
-            raise _EndedError(str(error)) from error
+            raise EndedError(str(error)) from error
         if identity.username != username:
-            raise _EndedError("the provider now uses another name")
+            raise EndedError("the provider now uses another name")
         new = {**state, "identity": identity.to_json(), "confirmed_at": time.time()}
-        if not await self._may_enter(_auth_model(new)):
-            raise _EndedError("the person is in no allowed group any more")
+        if not await self._may_enter(auth_model_of(new)):
+            raise EndedError("the person is in no allowed group any more")
         if new["identity"] != state["identity"]:
             await self._report_change(new["identity"])
         state.update(new)
@@ -291,25 +289,25 @@ class PanAuthenticator(OAuthenticator):
             try:
                 return await self.provider.userinfo(state["access_token"], subject=subject)
             except ProviderRefusedError as error:
-                _require_about_token(error)
+                require_about_token(error)
         if not state["refresh_token"]:
-            raise _EndedError("there is no refresh token")
+            raise EndedError("there is no refresh token")
         try:
             tokens = await self.provider.refresh(state["refresh_token"])
-            state.update(_token_state(tokens))
+            state.update(token_state(tokens))
             await self.provider.verify_refreshed(tokens, subject=subject)
             return await self.provider.userinfo(tokens.access_token, subject=subject)
         except ProviderRefusedError as error:
-            _require_about_token(error)
-            raise _EndedError(str(error)) from error
+            require_about_token(error)
+            raise EndedError(str(error)) from error
 
     async def _report_change(self, identity: Mapping[str, Any]) -> None:
         try:
             await self._report(identity)
         except ReportRefusedError as error:
-            raise _EndedError(str(error)) from error
+            raise EndedError(str(error)) from error
         except ReportUnansweredError as error:
-            raise _UnconfirmedError(str(error)) from error
+            raise UnconfirmedError(str(error)) from error
 
     async def _may_enter(self, auth_model: dict[str, Any]) -> bool:
         name = auth_model["name"]
@@ -326,55 +324,6 @@ class PanAuthenticator(OAuthenticator):
     def _forget(self, username: str) -> None:
         self._recent.pop(username, None)
         self._unconfirmed.discard(username)
-
-
-def _auth_model(state: dict[str, Any]) -> dict[str, Any]:
-    """JupyterHub's model of a signed-in person, from what auth state keeps of them."""
-    identity = state["identity"]
-    name = identity["display_name"]
-    return {
-        "name": identity["username"],
-        "admin": False,
-        "groups": identity["groups"],
-        "user_info": {"name": name, "display_name": name, "initials": initials(name)},
-        "auth_state": state,
-    }
-
-
-def _token_state(tokens: Tokens) -> dict[str, Any]:
-    kept = {"access_token": tokens.access_token, "expires_at": tokens.expires_at}
-    kept["refresh_token"] = tokens.refresh_token
-    if tokens.id_token is not None:
-        kept["id_token"] = tokens.id_token
-    return kept
-
-
-def _newer_sign_in(
-    _authenticator: Any, auth_model: dict[str, Any], existing: dict[str, Any] | None
-) -> dict[str, Any] | None:
-    """Keep the tokens of a sign-in that happened while older ones were being refreshed."""
-    state: dict[str, Any] | None = auth_model["auth_state"]
-    if state and existing and existing.get("signed_in_at", 0) > state.get("signed_in_at", 0):
-        return existing
-    return state
-
-
-def _is_session_token(handler: Any) -> bool:
-    """Whether a request comes from a running session, by its own token."""
-    if handler is None or not getattr(handler, "_token_authenticated", False):
-        return False
-    token = handler.get_token()
-    if token is None or token.user is None or token.client_id != "jupyterhub":
-        return False
-    return {scope.partition("!")[0] for scope in token.scopes} == _SESSION_SCOPES
-
-
-def _require_about_token(error: ProviderRefusedError) -> None:
-    """Let pass a refusal that is about the token; any other is a fault between us and the provider."""
-    if error.code != "invalid_grant" and error.status not in (401, 403):
-        raise _UnconfirmedError(str(error)) from error
-    if error.code in ("invalid_client", "unauthorized_client"):
-        raise _UnconfirmedError(str(error)) from error
 
 
 def _refusal(status: int, text: str) -> web.HTTPError:

@@ -18,7 +18,7 @@ from oauthenticator.oauth2 import (
 from tornado import web
 from tornado.httputil import url_concat
 
-from hub.identity.provider import ProviderRefusedError, ProviderUnavailableError
+from hub.identity.wire import ProviderRefusedError, ProviderUnavailableError
 
 SIGNED_OUT = "signed-out"
 """Page after signing out. Not the login page: that one begins the next sign-in at once."""

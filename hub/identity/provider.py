@@ -9,42 +9,23 @@ nothing (`TokenError`).
 from __future__ import annotations
 
 import asyncio
-import base64
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any
-from urllib.parse import quote_plus, urlencode
 
 from joserfc.jwk import Key
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 
 from hub.identity import idtoken
 from hub.identity.idtoken import TokenError, UnknownKeyError
 from hub.identity.settings import IdentitySettings, require_safe_url
+from hub.identity.wire import ProviderRefusedError, ProviderUnavailableError, Wire
 
 _KEEP_S = 3600.0
 _KEYS_AGAIN_S = 10.0
 """A token with an unknown key makes us ask for new keys, at most this often: anybody can invent a kid."""
-_MAX_BODY = 1 << 20
 _FRESH_S = 600.0
 """Time from the provider's signature to its use here, at most; a person waits on no page in between."""
-_TRANSIENT = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
-
-
-class ProviderUnavailableError(Exception):
-    """No answer that means anything; ask again."""
-
-
-class ProviderRefusedError(Exception):
-    """The provider said no. ``code`` is its OAuth error code, or empty."""
-
-    def __init__(self, code: str, status: int) -> None:
-        self.code = code
-        self.status = status
-        super().__init__(f"the provider refused with {status} {code}".rstrip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +61,6 @@ class Provider:
         Secret of the client, sent by HTTP basic authentication.
     clock
         Seconds since the epoch; a parameter for tests.
-    http
-        Client for all requests; None makes one.
     """
 
     def __init__(
@@ -90,12 +69,10 @@ class Provider:
         client_secret: str,
         *,
         clock: Callable[[], float] = time.time,
-        http: AsyncHTTPClient | None = None,
     ) -> None:
         self._settings = settings
-        self._secret = client_secret
         self._clock = clock
-        self._http = http or AsyncHTTPClient(force_instance=True, max_clients=50, max_body_size=_MAX_BODY)
+        self._wire = Wire(settings.client_id, client_secret, settings.timeout_s)
         self._lock = asyncio.Lock()
         self._endpoints: Endpoints | None = None
         self._endpoints_at = 0.0
@@ -177,8 +154,7 @@ class Provider:
             If the answer speaks of somebody else.
         """
         endpoints = await self.endpoints()
-        headers = {"Authorization": f"Bearer {access_token}"}
-        claims = await self._fetch_object(endpoints.userinfo, headers=headers)
+        claims = await self._wire.get(endpoints.userinfo, bearer=access_token)
         if claims.get("sub") != subject:
             raise TokenError("the userinfo answer speaks of somebody else")
         return claims
@@ -189,7 +165,7 @@ class Provider:
         if endpoints.revocation is None:
             return
         form = {"token": refresh_token, "token_type_hint": "refresh_token"}
-        await self._fetch(endpoints.revocation, form=form)
+        await self._wire.post(endpoints.revocation, form)
 
     async def _verified(self, token: str) -> dict[str, Any]:
         claims = await self._signed(token)
@@ -214,14 +190,14 @@ class Provider:
         endpoints = await self.endpoints()
         async with self._lock:
             if self._clock() - self._keys_at > max_age_s:
-                self._keys = idtoken.verification_keys(await self._fetch_object(endpoints.keys))
+                self._keys = idtoken.verification_keys(await self._wire.get(endpoints.keys))
                 self._keys_at = self._clock()
             return self._keys
 
     async def _discover(self) -> Endpoints:
         issuer = self._settings.issuer
         try:
-            document = await self._fetch_object(issuer.rstrip("/") + "/.well-known/openid-configuration")
+            document = await self._wire.get(issuer.rstrip("/") + "/.well-known/openid-configuration")
         except ProviderRefusedError as error:
             raise ProviderUnavailableError(f"{issuer} has no discovery document") from error
         if document.get("issuer") != issuer:
@@ -237,7 +213,7 @@ class Provider:
 
     async def _tokens(self, form: Mapping[str, str]) -> Tokens:
         endpoints = await self.endpoints()
-        answer = _object(await self._fetch(endpoints.token, form=form))
+        answer = await self._wire.post_for_object(endpoints.token, form)
         access_token, lifetime = answer.get("access_token"), answer.get("expires_in", 60)
         if not isinstance(access_token, str) or str(answer.get("token_type")).lower() != "bearer":
             raise TokenError("the provider gave no bearer token")
@@ -245,58 +221,6 @@ class Provider:
         return Tokens(
             access_token, self._clock() + seconds, _text(answer, "id_token"), _text(answer, "refresh_token")
         )
-
-    async def _fetch_object(self, url: str, headers: Mapping[str, str] | None = None) -> dict[str, Any]:
-        return _object(await self._fetch(url, headers=headers))
-
-    async def _fetch(
-        self,
-        url: str,
-        *,
-        headers: Mapping[str, str] | None = None,
-        form: Mapping[str, str] | None = None,
-    ) -> HTTPResponse:
-        request = HTTPRequest(
-            url,
-            method="GET" if form is None else "POST",
-            headers={"Accept": "application/json", **(self._client_header() if form else headers or {})},
-            body=None if form is None else urlencode(form),
-            connect_timeout=self._settings.timeout_s,
-            request_timeout=self._settings.timeout_s,
-            follow_redirects=False,
-        )
-        try:
-            return await self._http.fetch(request)
-        except HTTPClientError as error:
-            if 400 <= error.code < 500 and error.code not in _TRANSIENT:
-                raise ProviderRefusedError(_error_code(error.response), error.code) from error
-            raise ProviderUnavailableError(f"{request.url} answered {error.code}") from error
-        except (OSError, ValueError) as error:
-            raise ProviderUnavailableError(f"{request.url}: {error}") from error
-
-    def _client_header(self) -> dict[str, str]:
-        # RFC 6749, section 2.3.1: both parts are form-encoded before they are joined.
-        pair = f"{quote_plus(self._settings.client_id)}:{quote_plus(self._secret)}"
-        return {"Authorization": "Basic " + base64.b64encode(pair.encode()).decode()}
-
-
-def _object(response: HTTPResponse) -> dict[str, Any]:
-    try:
-        document = json.loads(response.body)
-    except ValueError as error:
-        raise ProviderUnavailableError(f"{response.request.url} did not answer with JSON") from error
-    if not isinstance(document, dict):
-        raise ProviderUnavailableError(f"{response.request.url} did not answer with a JSON object")
-    return document
-
-
-def _error_code(response: HTTPResponse | None) -> str:
-    try:
-        document = json.loads(response.body) if response is not None else {}
-    except ValueError:
-        return ""
-    code = document.get("error", "") if isinstance(document, dict) else ""
-    return code[:60] if isinstance(code, str) and code.isprintable() else ""
 
 
 def _endpoint(document: Mapping[str, Any], name: str, issuer: str) -> str:

@@ -26,8 +26,9 @@ from tests.support.keycloak import free_port
 
 REPO = Path(__file__).parents[3]
 INTERNAL_SECRET = "internal-secret-of-the-tests"
+PROXY_TOKEN = "proxy-token-of-the-tests"
 SERVICE_TOKEN = "service-token-of-the-tests"
-GRACE_S = 10
+GRACE_S = 15
 
 
 class Registry:
@@ -159,7 +160,7 @@ def running_hub(idp: Idp, folder: Path) -> Iterator[RunningHub]:
         "public_url": url,
         "hub_url": f"http://127.0.0.1:{hub_port}/hub/",
         "proxy_api_url": f"http://127.0.0.1:{api_port}",
-        "proxy_token": "proxy-token-of-the-tests",
+        "proxy_token": PROXY_TOKEN,
         "service_token": SERVICE_TOKEN,
         "internal_url": f"http://127.0.0.1:{registry.port}",
         "internal_secret_file": str(secret),
@@ -173,7 +174,7 @@ def running_hub(idp: Idp, folder: Path) -> Iterator[RunningHub]:
         },
     }
     environment = {**os.environ, "HUB_TEST": json.dumps(given), "PYTHONPATH": str(REPO)}
-    environment["CONFIGPROXY_AUTH_TOKEN"] = given["proxy_token"]
+    environment["CONFIGPROXY_AUTH_TOKEN"] = PROXY_TOKEN
     proxy = [
         str(REPO / "node_modules/.bin/configurable-http-proxy"), "--ip=127.0.0.1", f"--port={port}",
         "--api-ip=127.0.0.1", f"--api-port={api_port}", f"--default-target=http://127.0.0.1:{hub_port}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import html
 import re
 import threading
@@ -27,8 +28,10 @@ class Idp(Protocol):
     """What tests do with an identity provider."""
 
     name: str
-    issuer: str
     secret: str
+
+    @property
+    def issuer(self) -> str: ...
 
     def serve_client_at(self, public_url: str) -> None: ...
 
@@ -140,7 +143,7 @@ class DemoIdp:
 
     def end_sessions(self, subject: str) -> None:
         for session in self._sessions(subject):
-            self._thread.call(lambda found=session: self.provider.end(found))
+            self._thread.call(functools.partial(self.provider.end, session))
 
     def has_session(self, subject: str) -> bool:
         return bool(self._sessions(subject))

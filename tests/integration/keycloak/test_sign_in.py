@@ -34,8 +34,7 @@ def test_person_signs_in_and_is_recorded(hub: RunningHub, idp: Idp, new_name: Ne
 def test_display_name_reaches_jupyterhub(hub: RunningHub, idp: Idp, new_name: NewName) -> None:
     name = new_name()
     browser, _ = hub.sign_in(idp.add_person(name))
-    xsrf = browser.cookies.get("_xsrf", path="/hub/")
-    info = browser.get(f"{hub.url}/hub/api/user", headers={"X-XSRFToken": xsrf or ""}).json()
+    info = browser.get(f"{hub.url}/hub/api/user", headers={"X-XSRFToken": _xsrf(browser)}).json()
     assert info["user_info"]["name"].lower() == f"{name} example"
     assert info["user_info"]["initials"] == "PE"
     assert info["admin"] is False
@@ -236,6 +235,36 @@ def test_session_ended_at_the_provider_ends_here(hub: RunningHub, idp: Idp, new_
     assert hub.start(name).status_code == 403
 
 
+def test_persons_own_token_ends_with_the_sign_in_whatever_it_calls_itself(
+    hub: RunningHub, idp: Idp, new_name: NewName
+) -> None:
+    name = new_name()
+    subject = idp.add_person(name)
+    browser, _ = hub.sign_in(subject)
+    made = browser.post(
+        f"{hub.url}/hub/api/users/{name}/tokens",
+        headers={"X-XSRFToken": _xsrf(browser)},
+        json={"note": f"Server at /user/{name}/one/"},
+    )
+    token = {"Authorization": f"token {made.json()['token']}"}
+    assert httpx.get(f"{hub.url}/hub/api/user", headers=token).json()["name"] == name
+    idp.end_sessions(subject)
+    hub.after_refresh_age()
+    assert httpx.get(f"{hub.url}/hub/api/user", headers=token).status_code == 403
+    start = httpx.post(f"{hub.url}/hub/api/users/{name}/servers/one", headers=token, json={})
+    assert start.status_code == 403
+
+
+def test_sign_out_after_the_sign_in_has_ended_gives_a_plain_page(
+    hub: RunningHub, idp: Idp, new_name: NewName
+) -> None:
+    subject = idp.add_person(new_name())
+    browser, _ = hub.sign_in(subject)
+    idp.end_sessions(subject)
+    hub.after_refresh_age()
+    assert browser.get(f"{hub.url}/hub/logout").status_code == 200
+
+
 def test_sign_out_ends_the_session_of_the_provider(hub: RunningHub, idp: Idp, new_name: NewName) -> None:
     name = new_name()
     subject = idp.add_person(name)
@@ -283,6 +312,10 @@ def _activity(hub: RunningHub, name: str, token: str) -> int:
         headers={"Authorization": f"token {token}"},
         json={"servers": {"one": {"last_activity": datetime.now(UTC).isoformat()}}},
     ).status_code
+
+
+def _xsrf(browser: httpx.Client) -> str:
+    return browser.cookies.get("_xsrf", path="/hub/") or ""
 
 
 def _is_jwt(value: str) -> bool:

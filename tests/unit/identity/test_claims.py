@@ -124,7 +124,7 @@ def test_a_taken_name_is_ascii_and_unchanged(name: str) -> None:
     ],
 )
 def test_group_path_gets_its_namespace(path: str, group: str) -> None:
-    assert normalise_groups([path]) == ({group}, ())
+    assert normalise_groups([path]) == (frozenset({group}), ())
 
 
 @pytest.mark.parametrize(
