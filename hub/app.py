@@ -31,6 +31,7 @@ from hub.launch.hubclient import HubClient
 from hub.launch.ledgering import Books
 from hub.launch.notebooks import Notebooks
 from hub.launch.planner import Planner
+from hub.launch.recheck import AccessRecheck
 from hub.launch.reconciler import Reconciler, Watcher, every, want_stop
 from hub.launch.runner import Runner
 from hub.launch.service import LaunchService
@@ -117,6 +118,7 @@ class App:
         self.reconciler = Reconciler(
             db=self.db, books=self.books, runner=self.runner, hand_over=self.hand_over, grace=grace
         )
+        self.recheck = AccessRecheck(db=self.db, runner=self.runner, access=self.access)
         self.renderer = Renderer(
             self.prefix, load_manifest(static_folder()), settings.site.name, support=settings.site.support
         )
@@ -145,9 +147,11 @@ class App:
         """Go on where the last service stopped, then keep looking."""
         self.catalogue.start()
         await self.reconciler.at_start()
+        recheck_s = self.settings.sessions.recheck_access_s
         self._loops = [
             asyncio.create_task(every(_WATCH_S, "watcher", self.watcher.look)),
             asyncio.create_task(every(_RECONCILE_S, "reconciler", self.reconciler.reconcile)),
+            asyncio.create_task(every(recheck_s, "access", self.recheck.look)),
             asyncio.create_task(every(_SWEEP_S, "sweep", self.hand_over.sweep)),
             asyncio.create_task(self.planner.warm_up()),
         ]

@@ -159,6 +159,12 @@ class SessionSettings(Closed):
     warn_before_s: tuple[Annotated[int, Field(ge=60)], ...] = Field(
         default=(1800, 600), description="When to warn before the end, in seconds."
     )
+    recheck_access_s: float = Field(
+        default=300,
+        ge=1,
+        le=3600,
+        description="How often access to the data of running sessions is decided anew, in seconds.",
+    )
     extend_step_s: int = Field(default=3600, ge=300, description="What one click on Extend adds, in seconds.")
 
 

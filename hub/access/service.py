@@ -156,6 +156,27 @@ class AccessService:
         """
         if not inputs:
             return AccessResult()
+        granted, datasets = await self._decided(person, inputs)
+        return await asyncio.to_thread(self._result, granted, datasets.values())
+
+    async def mounts_now(self, person: Person, inputs: Sequence[Input]) -> tuple[Mount, ...]:
+        """Mounts that these inputs are granted now, whether the storage has them or not.
+
+        Raises
+        ------
+        RequestError
+            As `grants_for`, but for what is wrong with the storage.
+        """
+        granted, _ = await self._decided(person, inputs)
+        try:
+            return tuple(mount for one in granted.values() for mount in self._planned(*one))
+        except UnsafePathError as error:
+            raise unsafe_path() from error
+
+    async def _decided(
+        self, person: Person, inputs: Sequence[Input]
+    ) -> tuple[dict[InvestigationId, tuple[Investigation, Decision]], dict[DatasetPid, Dataset]]:
+        """The readable investigations and the data sets that inputs name, or a refusal of all."""
         subject = await self._subject(person, None)
         granted: dict[InvestigationId, tuple[Investigation, Decision]] = {}
         datasets: dict[DatasetPid, Dataset] = {}
@@ -165,7 +186,11 @@ class AccessService:
                 granted[investigation.id] = (investigation, decision)
             if found.dataset is not None:
                 datasets[found.dataset.pid] = found.dataset
-        return await asyncio.to_thread(self._result, granted, datasets.values())
+        return granted, datasets
+
+    def _planned(self, investigation: Investigation, decision: Decision) -> tuple[Mount, ...]:
+        root = PurePosixPath(self._data_root)
+        return plan_mounts(decision, investigation, layout=self._layout, data_root=root)
 
     async def visible_investigations(
         self, person: Person, text: str = "", *, limit: int = 50, offset: int = 0
@@ -285,14 +310,8 @@ class AccessService:
         """Look at the storage (blocking)."""
         mounts: list[Mount] = []
         try:
-            for investigation, decision in granted.values():
-                planned = plan_mounts(
-                    decision,
-                    investigation,
-                    layout=self._layout,
-                    data_root=PurePosixPath(self._data_root),
-                )
-                mounts += present(planned, self._data_root)
+            for one in granted.values():
+                mounts += present(self._planned(*one), self._data_root)
             located = tuple(self._located(one, *granted[one.investigation]) for one in datasets)
         except UnsafePathError as error:
             log.warning("A path of the catalogue is refused: %s", error)
