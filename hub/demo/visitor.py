@@ -1,0 +1,249 @@
+"""A person with a browser, without the browser: sign-in, API calls, and a notebook that is run.
+
+Used by `panhub smoke`. It goes the way that a browser goes: the provider's page and its form, the
+hub's redirects, the session's own OAuth, the kernel's websocket.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from typing import Any
+
+import httpx
+from tornado.httpclient import HTTPRequest
+from tornado.websocket import WebSocketClientConnection, websocket_connect
+
+from hub.settings import SERVICE_PREFIX
+
+_CELL_TIMEOUT_S = 180.0
+
+
+class VisitError(Exception):
+    """Something that a person does did not work; the text says what."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellRun:
+    """What running a notebook's cells gave."""
+
+    cells: int
+    plots: int
+
+
+class Visitor:
+    """One person's cookies and token."""
+
+    def __init__(self, url: str, username: str) -> None:
+        self.username = username
+        self._url = url
+        self._client = httpx.AsyncClient(
+            base_url=url, follow_redirects=True, timeout=60, headers={"Accept": "text/html"}
+        )
+        self._token = ""
+
+    async def sign_in(self) -> None:
+        """Choose the person on the provider's page, and come back signed in.
+
+        Raises
+        ------
+        VisitError
+            If the page has no button for the person, or the way does not end at the sessions.
+        """
+        page = await self._client.get("/hub/login")
+        forms = _Forms()
+        forms.feed(page.text)
+        form = next((found for found in forms.found if self.username in found.fields.values()), None)
+        if form is None:
+            raise VisitError(f"the sign-in page has no button for {self.username}")
+        page = await self._client.post(str(page.url.join(form.action)), data=dict(form.fields))
+        if page.status_code != 200 or not page.url.path.startswith(SERVICE_PREFIX):
+            raise VisitError(f"{self.username} signed in and came to {page.url} ({page.status_code})")
+        await self._client.get("/hub/token")
+        reply = await self._client.post(
+            f"/hub/api/users/{self.username}/tokens",
+            headers={"X-XSRFToken": self._xsrf("/hub"), "Sec-Fetch-Mode": "cors"},
+            json={"note": "smoke"},
+        )
+        if reply.status_code not in {200, 201}:
+            raise VisitError(f"no token for {self.username}: {reply.status_code}")
+        self._token = reply.json()["token"]
+
+    async def api(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        """A call of the spawn API."""
+        headers = {"Authorization": f"token {self._token}", "Accept": "application/json"}
+        return await self._client.request(
+            method, f"{SERVICE_PREFIX}/api/v1{path}", headers=headers, cookies={}, **kwargs
+        )
+
+    async def hub(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
+        """A call of the hub's own REST API."""
+        headers = {"Authorization": f"token {self._token}", "Accept": "application/json"}
+        return await self._client.request(method, f"/hub/api{path}", headers=headers, **kwargs)
+
+    async def page(self, path: str) -> httpx.Response:
+        """A page of the service."""
+        return await self._client.get(f"{SERVICE_PREFIX}/{path}")
+
+    async def wait_for(self, launch_id: str, *states: str, timeout_s: float = 120) -> dict[str, Any]:
+        """The launch once it is in one of the states.
+
+        Raises
+        ------
+        VisitError
+            If that takes too long, or it ended otherwise.
+        """
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        while True:
+            reply = await self.api("GET", f"/launches/{launch_id}")
+            launch: dict[str, Any] = reply.json()
+            if launch.get("state") in states:
+                return launch
+            if launch.get("state") in {"ended", "refused"}:
+                why = launch.get("end_message") or launch.get("problem")
+                raise VisitError(f"{launch_id} is {launch['state']}: {why}")
+            if asyncio.get_running_loop().time() > deadline:
+                raise VisitError(f"{launch_id} is still {launch.get('state')} after {timeout_s:.0f} s")
+            await asyncio.sleep(0.1)
+
+    async def run_notebook(self, launch: Mapping[str, Any], path: str) -> CellRun:
+        """Open a session as a browser does, and run all cells of a notebook in its kernel.
+
+        Raises
+        ------
+        VisitError
+            If the session does not open, or a cell fails.
+        """
+        base = f"/user/{self.username}/{launch['server_name']}/"
+        opened = await self._client.get(f"{base}lab")
+        if opened.status_code != 200:
+            raise VisitError(f"JupyterLab answered {opened.status_code}")
+        headers = {"X-XSRFToken": self._xsrf(base), "Sec-Fetch-Mode": "cors"}
+        notebook = await self._client.get(f"{base}api/contents/{path}", headers=headers)
+        if notebook.status_code != 200:
+            raise VisitError(f"the notebook {path} is not there: {notebook.status_code}")
+        sources = [
+            cell["source"] for cell in notebook.json()["content"]["cells"] if cell["cell_type"] == "code"
+        ]
+        session = {"path": path, "type": "notebook", "name": "", "kernel": {"name": "python3"}}
+        started = await self._client.post(f"{base}api/sessions", json=session, headers=headers)
+        if started.status_code != 201:
+            raise VisitError(f"no kernel: {started.status_code} {started.text[:200]}")
+        kernel = started.json()["kernel"]["id"]
+        connection = await websocket_connect(
+            HTTPRequest(
+                f"{self._url}{base}api/kernels/{kernel}/channels".replace("http", "ws", 1),
+                headers={"Cookie": self._cookies(base), "Origin": self._url},
+            ),
+            max_message_size=64 * 1024 * 1024,
+        )
+        try:
+            return await _run_cells(connection, sources)
+        finally:
+            connection.close()
+
+    def _cookies(self, base: str) -> str:
+        fitting = [c for c in self._client.cookies.jar if base.startswith(c.path.rstrip("/"))]
+        return "; ".join(f"{cookie.name}={cookie.value}" for cookie in fitting)
+
+    def _xsrf(self, path: str) -> str:
+        for cookie in self._client.cookies.jar:
+            if cookie.name == "_xsrf" and cookie.path.startswith(path.rstrip("/")):
+                return cookie.value or ""
+        raise VisitError(f"{path} set no XSRF cookie")
+
+    async def aclose(self) -> None:
+        """Close connections."""
+        await self._client.aclose()
+
+
+async def _run_cells(connection: WebSocketClientConnection, sources: Sequence[str]) -> CellRun:
+    plots = 0
+    for number, source in enumerate(sources, 1):
+        message_id = secrets.token_hex(8)
+        await connection.write_message(_execute_request(message_id, source))
+        plots += await _until_done(connection, message_id, number)
+    return CellRun(len(sources), plots)
+
+
+async def _until_done(connection: WebSocketClientConnection, message_id: str, number: int) -> int:
+    """Read until the cell's reply and its idle status have come; count images."""
+    plots = 0
+    seen: set[str] = set()
+    while seen != {"reply", "idle"}:
+        raw = await asyncio.wait_for(connection.read_message(), _CELL_TIMEOUT_S)
+        if raw is None:
+            raise VisitError(f"the kernel left at cell {number}")
+        message = json.loads(raw)
+        if message["parent_header"].get("msg_id") != message_id:
+            continue
+        content = message["content"]
+        match message["msg_type"]:
+            case "execute_reply":
+                seen.add("reply")
+            case "status" if content["execution_state"] == "idle":
+                seen.add("idle")
+            case "error":
+                raise VisitError(f"cell {number} failed: {content['ename']}: {content['evalue']}")
+            case "display_data" | "execute_result":
+                plots += "image/png" in content["data"]
+    return plots
+
+
+def _execute_request(message_id: str, source: str) -> str:
+    """A request of the Jupyter messaging protocol, version 5.3."""
+    header = {
+        "msg_id": message_id,
+        "msg_type": "execute_request",
+        "session": message_id,
+        "username": "",
+        "version": "5.3",
+    }
+    content = {
+        "code": source,
+        "silent": False,
+        "store_history": True,
+        "user_expressions": {},
+        "allow_stdin": False,
+        "stop_on_error": True,
+    }
+    return json.dumps(
+        {
+            "header": header,
+            "parent_header": {},
+            "metadata": {},
+            "content": content,
+            "channel": "shell",
+            "buffers": [],
+        }
+    )
+
+
+@dataclass(slots=True)
+class _Form:
+    action: str
+    fields: dict[str, str]
+
+
+class _Forms(HTMLParser):
+    """The forms of a page with the values that their inputs and buttons send."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[_Form] = []
+        self._shared: dict[str, str] = {}
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = {name: value or "" for name, value in attrs}
+        if tag == "form":
+            self._shared = {"": given.get("action", "")}
+        elif tag == "input" and given.get("type") == "hidden" and "name" in given:
+            self._shared[given["name"]] = given.get("value", "")
+        elif tag == "button" and "name" in given:
+            shared = {name: value for name, value in self._shared.items() if name}
+            pressed = {**shared, given["name"]: given.get("value", "")}
+            self.found.append(_Form(self._shared.get("", ""), pressed))
