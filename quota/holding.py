@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import NoReturn
 
 from quota.models import (
     AccountRef,
@@ -48,11 +49,18 @@ def take(
     ]
 
 
-def refuse_if_over(standing: Standing, taken: Sequence[Taken]) -> None:
-    """Raise `QuotaExceededError` for the first line that its account cannot take."""
+def put_back(store: Store, taken: Sequence[Taken]) -> None:
+    """Undo `take`: cheaper than a savepoint around every hold, since few are refused."""
+    for line, balance in taken:
+        store.save(replace(balance, held=balance.held - line.amount))
+
+
+def refuse_if_over(standing: Standing, store: Store, taken: Sequence[Taken]) -> None:
+    """Put all back and raise `QuotaExceededError` for the first line that its account cannot take."""
     for line, balance in taken:
         before = standing.meter(replace(balance, held=balance.held - line.amount))
         if before.refuses(line.amount):
+            put_back(store, taken)
             raise QuotaExceededError(before, line.amount)
 
 
@@ -83,18 +91,17 @@ def begin(
 def enlarge(
     store: Store, known: Sequence[HoldRecord], taken: Sequence[Taken], prefix: str, now: datetime
 ) -> None:
-    """Write what an extension took; every line must be of an account that the launch holds."""
+    """Write what an extension took."""
     first = known[0]
     for line, balance in taken:
-        if not store.add_to_hold(first.launch_id, balance.id, line.amount):
-            why = f"it holds no {line.resource.value} of {line.account.key}"
-            raise HoldConflictError(first.launch_id, why)
+        store.add_to_hold(first.launch_id, balance.id, line.amount)
     store.add_entries(_entries(first, taken, prefix, "extended", now))
 
 
 def same(known: Sequence[HoldRecord], wanted: Sequence[HoldLine]) -> Holding:
     """The hold that a repeated call finds; it may have been extended since."""
-    require_open(known)
+    if not is_open(known):
+        refuse_settled(known)
     held = {(hold.account, hold.resource): hold.amount for hold in known}
     asked = {(line.account, line.resource): line.amount for line in wanted}
     if held.keys() != asked.keys() or any(asked[key] > held[key] for key in asked):
@@ -102,10 +109,23 @@ def same(known: Sequence[HoldRecord], wanted: Sequence[HoldLine]) -> Holding:
     return as_holding(known)
 
 
-def require_open(holds: Sequence[HoldRecord]) -> None:
-    """Refuse to go on with a hold that was settled."""
-    if any(hold.settled_at is not None for hold in holds):
-        raise HoldConflictError(holds[0].launch_id, "it was settled")
+def require_held(known: Sequence[HoldRecord], lines: Sequence[HoldLine]) -> None:
+    """Refuse to extend by lines of accounts that the launch does not hold."""
+    held = {(hold.account, hold.resource) for hold in known}
+    for line in lines:
+        if (line.account, line.resource) not in held:
+            why = f"it holds no {line.resource.value} of {line.account.key}"
+            raise HoldConflictError(known[0].launch_id, why)
+
+
+def is_open(holds: Sequence[HoldRecord]) -> bool:
+    """Whether a launch still holds what it held; all its lines are settled together."""
+    return all(hold.settled_at is None for hold in holds)
+
+
+def refuse_settled(holds: Sequence[HoldRecord]) -> NoReturn:
+    """Raise the refusal to go on with a hold that was settled."""
+    raise HoldConflictError(holds[0].launch_id, "it was settled")
 
 
 def as_holding(holds: Sequence[HoldRecord]) -> Holding:
@@ -115,7 +135,7 @@ def as_holding(holds: Sequence[HoldRecord]) -> Holding:
         username=holds[0].username,
         lines=tuple(HoldLine(hold.account, hold.resource, hold.amount) for hold in holds),
         opened_at=holds[0].opened_at,
-        is_open=all(hold.settled_at is None for hold in holds),
+        is_open=is_open(holds),
     )
 
 

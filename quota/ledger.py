@@ -66,8 +66,9 @@ class Ledger:
     ) -> Holding:
         """Reserve all lines for a launch, or none.
 
-        A second call with the same launch returns the first holding. A refusal leaves the
-        caller's transaction usable and the ledger as it was.
+        A second call with the same launch returns the first holding. A refusal or conflict leaves
+        the caller's transaction usable and every balance as it was; after any other error it must
+        be rolled back, as always.
 
         Parameters
         ----------
@@ -88,14 +89,13 @@ class Ledger:
         wanted = holding.merged(lines)
         if not wanted:
             raise ValueError("a hold needs at least one line with an amount")
-        with session.begin_nested() as savepoint:
-            taken = holding.take(self._standing, store, wanted, holder, now)
-            # Looked for only now that the accounts are locked: a twin of this call has ended.
-            if known := store.holds(launch_id):
-                savepoint.rollback()
-                return holding.same(known, wanted)
-            holding.refuse_if_over(self._standing, taken)
-            return holding.begin(store, launch_id, taken, holder.username, proposal, now)
+        taken = holding.take(self._standing, store, wanted, holder, now)
+        # Looked for only now that the accounts are locked: a twin of this call has ended.
+        if known := store.holds(launch_id):
+            holding.put_back(store, taken)
+            return holding.same(known, wanted)
+        holding.refuse_if_over(self._standing, store, taken)
+        return holding.begin(store, launch_id, taken, holder.username, proposal, now)
 
     def extend(
         self,
@@ -119,19 +119,20 @@ class Ledger:
             If an enforced allocation has less left than a line asks; the hold stays as it was.
         """
         store = Store(session)
-        if not store.holds(launch_id):
-            raise UnknownHoldError(launch_id)
         wanted = holding.merged(lines)
+        if not (known := store.holds(launch_id)):
+            raise UnknownHoldError(launch_id)
+        # A launch never comes to hold further accounts, so this can be told before they are locked.
+        holding.require_held(known, wanted)
         prefix = f"{launch_id}:extend:{key}"
-        with session.begin_nested() as savepoint:
-            taken = holding.take(self._standing, store, wanted, holder, now)
-            if not wanted or store.has_entry(f"{prefix}:0"):
-                savepoint.rollback()
-            else:
-                known = store.holds(launch_id)
-                holding.require_open(known)
-                holding.refuse_if_over(self._standing, taken)
-                holding.enlarge(store, known, taken, prefix, now)
+        taken = holding.take(self._standing, store, wanted, holder, now)
+        known = store.holds(launch_id)
+        is_repeated = not wanted or store.has_entry(f"{prefix}:0")
+        if is_repeated or not holding.is_open(known):
+            holding.put_back(store, taken)
+            return holding.as_holding(known) if is_repeated else holding.refuse_settled(known)
+        holding.refuse_if_over(self._standing, store, taken)
+        holding.enlarge(store, known, taken, prefix, now)
         return holding.as_holding(store.holds(launch_id))
 
     def settle(

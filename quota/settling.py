@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, tzinfo
 from typing import Any
 
+from quota.holding import is_open
 from quota.models import AccountKind, EntryKind, Resource, SettledLine, Settlement, UnknownHoldError
 from quota.standing import Standing
 from quota.store import Balance, HoldRecord, NewEntry, Store
@@ -28,11 +29,11 @@ def settle(standing: Standing, store: Store, launch_id: str, measured: Measured,
     holds = store.holds(launch_id)
     if not holds:
         raise UnknownHoldError(launch_id)
-    if _is_open(holds):
+    if is_open(holds):
         balances = [standing.take(store, hold.account, hold.resource, now=now) for hold in holds]
         # Read again under the locks: another call may have settled or extended it meanwhile.
         holds = store.holds(launch_id)
-        if _is_open(holds):
+        if is_open(holds):
             _check(holds, measured.charges)
             holds = [
                 _close(store, hold, balance, measured, now)
@@ -40,10 +41,6 @@ def settle(standing: Standing, store: Store, launch_id: str, measured: Measured,
             ]
             store.add_use(_use_rows(holds, measured, standing.policy.zone))
     return _settlement(holds)
-
-
-def _is_open(holds: Sequence[HoldRecord]) -> bool:
-    return any(hold.settled_at is None for hold in holds)
 
 
 def _check(holds: Sequence[HoldRecord], charges: Mapping[Resource, int]) -> None:

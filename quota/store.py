@@ -215,15 +215,14 @@ class Store:
         """Store the lines of a new hold."""
         self._session.execute(_INSERT_HOLDS, [_hold_columns(hold) for hold in holds])
 
-    def add_to_hold(self, launch_id: str, account_id: int, amount: int) -> bool:
-        """Enlarge one line of a hold; False where the launch has no such line."""
+    def add_to_hold(self, launch_id: str, account_id: int, amount: int) -> None:
+        """Enlarge one line of a hold."""
         query = (
             update(HOLDS)
             .where(HOLDS.c.launch_id == launch_id, HOLDS.c.account_id == account_id)
             .values(amount=HOLDS.c.amount + amount)
-            .returning(HOLDS.c.id)
         )
-        return self._session.execute(query).first() is not None
+        self._session.execute(query)
 
     def settle_hold(self, hold: HoldRecord, charged: int, at: datetime) -> None:
         """Close one line of a hold."""
