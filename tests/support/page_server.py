@@ -6,8 +6,8 @@ pages come with their content security policy, so that whatever breaks it breaks
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -102,20 +102,15 @@ def make_app(static: Path) -> Application:
     )
 
 
-async def serve(port: int, static: Path) -> tuple[HTTPServer, int]:
-    """Listen on the loopback interface; port 0 takes a free one."""
-    sockets = bind_sockets(port, "127.0.0.1")
-    server = HTTPServer(await asyncio.to_thread(make_app, static))
-    server.add_sockets(sockets)
-    return server, sockets[0].getsockname()[1]
-
-
 async def main() -> None:
-    """Serve until interrupted."""
-    _, port = await serve(
-        int(sys.argv[1]) if len(sys.argv) > 1 else 8090, ROOT / "build" / "page-samples-static"
-    )
-    print(f"http://127.0.0.1:{port}{PREFIX}/")
+    """Serve on the loopback interface until interrupted; port 0 takes a free one."""
+    parser = argparse.ArgumentParser(description="Show every page with sample data.")
+    parser.add_argument("port", type=int, nargs="?", default=8090)
+    parser.add_argument("--static", type=Path, default=ROOT / "build" / "page-samples-static")
+    arguments = parser.parse_args()
+    sockets = bind_sockets(arguments.port, "127.0.0.1")
+    HTTPServer(make_app(arguments.static)).add_sockets(sockets)
+    print(f"http://127.0.0.1:{sockets[0].getsockname()[1]}{PREFIX}/", flush=True)
     await asyncio.Event().wait()
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,8 @@ import pytest_asyncio
 from playwright.async_api import async_playwright
 
 from tests.support.axe import AXE, CHROMIUM, CHROMIUM_ARGUMENTS
-from tests.support.page_server import PREFIX, serve
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")
@@ -19,9 +22,21 @@ async def site(tmp_path_factory):
     missing = [path for path in (CHROMIUM, AXE) if not Path(path).exists()]
     if missing and os.environ.get("CI") != "true":
         pytest.skip(f"needs {missing[0]}")
-    server, port = await serve(0, tmp_path_factory.mktemp("pages") / "static")
-    yield f"http://127.0.0.1:{port}{PREFIX}"
-    server.stop()
+    server = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "tests.support.page_server",
+        "0",
+        "--static",
+        str(tmp_path_factory.mktemp("pages") / "static"),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    assert server.stdout is not None
+    yield (await server.stdout.readline()).decode().strip().rstrip("/")
+    server.terminate()
+    await server.wait()
 
 
 @pytest_asyncio.fixture(scope="package", loop_scope="package")

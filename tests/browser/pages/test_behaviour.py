@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 import pytest
@@ -49,6 +50,38 @@ async def test_only_one_question_is_open_at_a_time(page, site):
     await expect(page.locator("details[data-popover][open]")).to_have_count(1)
     await page.locator("h1").click()
     await expect(page.locator("details[data-popover][open]")).to_have_count(0)
+
+
+async def _hold_stream(page, part):
+    """Let the stream of changes name ``part`` once the returned event is set."""
+    release = asyncio.Event()
+
+    async def answer(route):
+        await release.wait()
+        await route.fulfill(content_type="text/event-stream", body=f"event: {part}\ndata: 1\n\n")
+
+    await page.route("**/events", answer)
+    return release
+
+
+async def test_what_changed_is_fetched_again_without_reload(page, site):
+    (await _hold_stream(page, "sessions")).set()
+    async with page.expect_request(re.compile("/parts/sessions$")) as asked:
+        await page.goto(f"{site}/home")
+    assert (await asked.value).headers["x-xsrftoken"] == "sample-xsrf-token"
+
+
+async def test_a_part_in_which_a_question_is_open_waits_for_the_answer(page, site):
+    release = await _hold_stream(page, "sessions")
+    await page.goto(f"{site}/home")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if "/parts/" in request.url else None)
+    await page.locator("article.session").first.locator("summary", has_text="Stop").click()
+    release.set()
+    await page.wait_for_timeout(500)
+    assert asked == []
+    async with page.expect_request(re.compile("/parts/sessions$")):
+        await page.keyboard.press("Escape")
 
 
 async def test_a_filter_hides_rows_and_is_in_the_address(page, site):

@@ -197,6 +197,7 @@ function dress(root) {
 }
 
 dress(document);
+document.querySelector(".nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest", behavior: "instant" });
 document.addEventListener("htmx:load", (event) => dress(event.detail.elt.parentElement ?? document));
 setInterval(() => runDown(document), TICK_MS);
 if (document.body.dataset.events) followChanges(document.body.dataset.events);

@@ -46,7 +46,7 @@ function options() {
     aria: { enabled: false }, // the box carries its own description, and the table the values
     color: PALETTE[document.documentElement.getAttribute("data-bs-theme")],
     grid: { left: 8, right: 8, top: 40, bottom: 8, outerBoundsMode: "same", outerBoundsContain: "axisLabel" },
-    legend: { top: 0, left: 0, itemWidth: 12, itemHeight: 12, itemGap: 18, icon: "roundRect", textStyle: { ...font, color: text } },
+    legend: { type: "scroll", pageIconColor: muted, pageTextStyle: font, top: 0, right: 0, left: 0, itemWidth: 12, itemHeight: 12, itemGap: 18, icon: "roundRect", textStyle: { ...font, color: text } },
     tooltip: {
       trigger: "axis",
       renderMode: "richText",
