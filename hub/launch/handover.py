@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
@@ -15,11 +16,16 @@ from hub.database import Database
 from hub.launch import refusals, store
 from hub.launch.feed import OPERATORS_TOPIC, Feed, person_topic
 from hub.launch.hubclient import HubAnswer, HubClient
+from hub.launch.runner import utcnow
 from hub.launch.states import OVER, LaunchState
 from hub.launch.store import Launch
 from hub.problems import Problem
 
 log = logging.getLogger(__name__)
+
+
+_REST = timedelta(seconds=3)
+"""The hub is still busy with a server that has just been refused or ended."""
 
 
 class HandOver:
@@ -79,14 +85,19 @@ class HandOver:
         if self._sweeping.locked():
             return
         async with self._sweeping:
+            settled = utcnow() - _REST
             for launch in await self._db.run(store.not_cleaned):
-                await self._remove(launch)
+                if (launch.ended_at or launch.created_at) < settled:
+                    await self._remove(launch)
 
     async def _remove(self, launch: Launch) -> None:
         successor = await self._db.run(lambda s: store.live_by_server(s, launch.username, launch.server_name))
         if successor is not None and successor.id != launch.id:
             # The name lives on in a newer launch: its server is not ours to remove.
             await self._mark_clean(launch)
+            return
+        if await self._hub.is_starting(launch.username, launch.server_name):
+            # Somebody starts the same name again, and its plan has not reached us yet.
             return
         reply = await self._hub.remove_server(launch.username, launch.server_name)
         if reply.answer is HubAnswer.DONE:

@@ -60,6 +60,15 @@ class HubClient:
         # 202: the hub is stopping it; the record goes with a later call.
         return _read(reply, done={204, 404})
 
+    async def is_starting(self, username: str, server_name: str) -> bool:
+        """Whether the hub is just starting the server, or does not say."""
+        reply = await self._call("GET", self._server(username, server_name), None)
+        if reply is None or reply.code >= 500:
+            return True
+        if reply.code != 200:
+            return False
+        return bool(json.loads(reply.body).get("pending") == "spawn")
+
     async def is_reachable(self) -> bool:
         """Whether the hub answers at all."""
         reply = await self._call("GET", "/", None)

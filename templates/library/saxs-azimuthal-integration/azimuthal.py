@@ -264,7 +264,8 @@ def _table(calibrant: str, wavelength: float, angle: np.ndarray) -> tuple[np.nda
             f"pyFAI knows no calibrant {calibrant}; it knows {', '.join(sorted(ALL_CALIBRANTS))}"
         )
     reference = get_calibrant(calibrant, wavelength=wavelength)
-    spacings = np.array(reference.dspacing)
+    # `dspacing` leaves out what this wavelength cannot reach; the reflections with their hkl are all there.
+    spacings = np.array([line.dspacing for line in reference.config.reflections])
     possible = wavelength * 1e10 / 2 / spacings < 1
     table = 2 * np.rad2deg(np.arcsin(wavelength * 1e10 / 2 / spacings[possible]))
     margin = 3 * float(np.median(np.diff(angle)))
