@@ -1,19 +1,31 @@
 """The hub's own addresses that PaNHub answers otherwise; they come before JupyterHub's.
 
-Its home and spawn pages lead to ours. Its REST call to change a server is refused: sessions are
-known by their name, and options that were stored aside of a start would be of no use.
+Its home and spawn pages lead to ours. Its REST calls to create a server without starting it and to
+change one are refused: sessions are known by their name, and options that were stored aside of a
+start would be of no use.
 """
 
 from __future__ import annotations
 
+import json
 from typing import Any
 from urllib.parse import urlencode
 
 from jupyterhub.apihandlers.users import UserServerAPIHandler
 from jupyterhub.handlers.base import BaseHandler
+from pydantic import TypeAdapter, ValidationError
 from tornado.web import HTTPError
 
+from hub.launch import refusals
+from hub.launch.models import Text
+from hub.problems import RequestError
 from hub.settings import SERVICE_PREFIX
+
+_SERVER_KEYS = {"display_name", "user_options"}
+_DISPLAY_NAME: TypeAdapter[str | None] = TypeAdapter(Text | None)
+
+_MAX_DEPTH = 8
+"""A launch request nests three deep, in a body of the hub's two more; recursion has its own limit."""
 
 
 class ToSessions(BaseHandler):  # type: ignore[misc, unused-ignore]
@@ -45,7 +57,29 @@ class ToNewSession(BaseHandler):  # type: ignore[misc, unused-ignore]
 
 
 class ServerHandler(UserServerAPIHandler):  # type: ignore[misc, unused-ignore]
-    """``/hub/api/users/…/servers/…`` as JupyterHub has it, but nothing is changed in place."""
+    """``/hub/api/users/…/servers/…`` as JupyterHub has it, but only to start, show and stop.
+
+    What the hub itself would keep (a name, a display name, the options as they came) is checked
+    before it creates anything; whether the start is granted is for the engine to say.
+    """
+
+    async def post(self, user_name: str, server_name: str = "") -> None:
+        """Start a session: JupyterHub's own way in, whose spawner asks the engine."""
+        try:
+            refusals.check_server_name(server_name)
+        except RequestError as error:
+            raise _refused(error.problem.status, error.problem.code, str(error)) from None
+        await super().post(user_name, server_name)
+
+    async def put(self, user_name: str, server_name: str = "") -> None:
+        """Refuse.
+
+        Raises
+        ------
+        HTTPError
+            405 with the code ``create_refused``.
+        """
+        raise _refused(405, "create_refused", "A session cannot be created without starting it; use POST.")
 
     async def patch(self, user_name: str, server_name: str = "") -> None:
         """Refuse.
@@ -55,9 +89,81 @@ class ServerHandler(UserServerAPIHandler):  # type: ignore[misc, unused-ignore]
         HTTPError
             405 with the code ``change_refused``.
         """
-        error = HTTPError(405, "A session cannot be renamed or changed; start another one.")
-        error.headers = {"X-PanHub-Code": "change_refused"}  # type: ignore[attr-defined]  # the hub sends them
-        raise error
+        raise _refused(405, "change_refused", "A session cannot be renamed or changed; start another one.")
+
+    def get_json_body(self) -> object:
+        """The request's body as JSON: a faulty one is the sender's matter, not one for a traceback."""
+        return read_body(self.request.body)
+
+    def get_server_json_body(self) -> dict[str, Any]:
+        """Options and display name of a start; nothing that would be dropped in silence."""
+        return server_body(self.get_json_body())
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer as JupyterHub does; its own refusals get a code too."""
+        if 400 <= status_code < 500:
+            self.set_header("X-PanHub-Code", f"http_{status_code}")
+        super().write_error(status_code, **kwargs)
+
+
+def read_body(body: bytes) -> object:
+    """JSON of a request's body, None for none.
+
+    Raises
+    ------
+    HTTPError
+        400 with the code ``invalid_request`` if it is no JSON or nests deeper than any request does.
+    """
+    try:
+        value = json.loads(body.decode()) if body.strip() else None
+    except (ValueError, RecursionError):
+        raise _refused(400, "invalid_request", "The request's body is not JSON.") from None
+    if not _is_shallow(value, _MAX_DEPTH):
+        raise _refused(400, "invalid_request", "The request's body is nested too deeply.")
+    return value
+
+
+def server_body(body: object) -> dict[str, Any]:
+    """What JupyterHub goes on with: ``display_name`` and ``user_options``.
+
+    As in JupyterHub, a body with neither of the two keys is the options; with one of them, all
+    other keys are refused, where JupyterHub would drop them.
+
+    Raises
+    ------
+    HTTPError
+        400 with the code ``invalid_request``.
+    """
+    if body is None:
+        return {"display_name": None, "user_options": None}
+    if not isinstance(body, dict):
+        raise _refused(400, "invalid_request", "The request's body must be an object.")
+    if not body.keys() & _SERVER_KEYS:
+        body = {"user_options": body}
+    if body.keys() - _SERVER_KEYS:
+        raise _refused(400, "invalid_request", "Beside display_name, options stand in user_options.")
+    options = body.get("user_options")
+    if options is not None and not isinstance(options, dict):
+        raise _refused(400, "invalid_request", "user_options must be an object.")
+    try:
+        name = _DISPLAY_NAME.validate_python(body.get("display_name"))
+    except ValidationError:
+        raise _refused(400, "invalid_request", "display_name must be one line of text.") from None
+    return {"display_name": name, "user_options": options}
+
+
+def _is_shallow(value: object, depth: int) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return True
+    return depth > 0 and all(_is_shallow(item, depth - 1) for item in value)
+
+
+def _refused(status: int, code: str, sentence: str) -> HTTPError:
+    error = HTTPError(status, sentence)
+    error.headers = {"X-PanHub-Code": code}  # type: ignore[attr-defined]  # the hub sends them
+    return error
 
 
 def hub_handlers() -> list[Any]:

@@ -50,7 +50,9 @@ class HubClient:
 
         The hub answers when the spawn is done or slow; a refusal is a 4xx.
         """
-        body = {"display_name": display_name, "user_options": options}
+        body: dict[str, Any] = {"user_options": options}
+        if name := _one_line(display_name):
+            body["display_name"] = name
         reply = await self._call("POST", self._server(username, server_name), body)
         return _read(reply, done={201, 202})
 
@@ -96,6 +98,11 @@ class HubClient:
         except OSError as error:
             log.warning("The hub does not answer %s %s: %s", method, path, error)
             return None
+
+
+def _one_line(name: str) -> str:
+    """A display name that the hub takes: printable characters, single spaces between words."""
+    return " ".join("".join(c if c.isprintable() else " " for c in name).split())
 
 
 def _read(reply: HTTPResponse | None, *, done: set[int]) -> HubReply:

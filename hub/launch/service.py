@@ -162,7 +162,13 @@ class LaunchService:
         if person is None or person.is_blocked:
             raise refusals.login_required()
         refusals.check_server_name(server_name)
-        request = parse_request(options)
+        try:
+            request = parse_request(options)
+        except RequestError as error:
+            # Kept without what was asked for: it may be anything.
+            columns = _common_columns(person, new_launch_id(), server_name, LaunchRequest(), "hub")
+            await self._refuse(None, columns, error.problem)
+            raise
         launch = await self._claimable(person, server_name, request)
         launch_id = launch.id if launch is not None else new_launch_id()
         columns = _common_columns(person, launch_id, server_name, request, "hub")

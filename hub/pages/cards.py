@@ -267,6 +267,8 @@ def refusal_of(launch: Launch) -> Refusal | None:
 
 
 def _again(launch: Launch) -> tuple[Action, ...]:
+    if launch.problem is not None and launch.problem["code"] == "invalid_request":
+        return ()  # what was asked for was not kept: there is nothing to start again
     return (
         Action("Start again", ("launches", launch.id, "relaunch"), method="post", icon="arrow-repeat"),
         Action("Change something", ("new",), (("from", launch.id),), icon="sliders"),
