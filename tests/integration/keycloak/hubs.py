@@ -22,6 +22,7 @@ from hub.database import Database, HubBase, sqlite_url
 from hub.identity import persons
 from hub.identity.report import IdentityReport
 from tests.integration.keycloak.idps import Idp, LoopThread
+from tests.support import loopwatch
 from tests.support.keycloak import free_port
 
 REPO = Path(__file__).parents[3]
@@ -140,6 +141,10 @@ class RunningHub:
             time.sleep(0.2)
         raise AssertionError(f"no session: {response.status_code}")
 
+    def blocked(self) -> list[loopwatch.Violation]:
+        """Steps of ours that kept the hub's loop too long, since it started."""
+        return loopwatch.read_report(self.log.with_name("blocked"))
+
     def close(self) -> None:
         """Close the browsers."""
         for browser in self._browsers:
@@ -173,7 +178,7 @@ def running_hub(idp: Idp, folder: Path) -> Iterator[RunningHub]:
             "accounts": {"kind": "claims"},
         },
     }
-    environment = {**os.environ, "HUB_TEST": json.dumps(given), "PYTHONPATH": str(REPO)}
+    environment = {**os.environ, "HUB_TEST": json.dumps(given), **loopwatch.environment(folder / "blocked")}
     environment["CONFIGPROXY_AUTH_TOKEN"] = PROXY_TOKEN
     proxy = [
         str(REPO / "node_modules/.bin/configurable-http-proxy"), "--ip=127.0.0.1", f"--port={port}",

@@ -291,6 +291,13 @@ def test_no_token_of_the_provider_reaches_a_session(hub: RunningHub, idp: Idp, n
     hub.stop(name)
 
 
+def test_signing_in_and_refreshing_never_blocks_the_hub(hub: RunningHub, idp: Idp, new_name: NewName) -> None:
+    browser, _ = hub.sign_in(idp.add_person(new_name()))
+    hub.after_refresh_age()
+    assert hub.is_in(browser)
+    assert hub.blocked() == []
+
+
 def test_no_secret_is_logged(hub: RunningHub, idp: Idp) -> None:
     log = hub.log.read_text()
     assert idp.secret not in log
