@@ -1,9 +1,9 @@
 """What do people see?
 
 `views` says what each page shows, `format` how values are written, `render` makes HTML of the
-templates in ``html/``, `forms` reads the form into a launch request, `export` writes CSV; scripts
-and styles come from `hub.static`, the look of the hub's own pages from ``hub_templates/``. Nothing
-here decides: all verdicts, holds and refusals are the engine's.
+templates in ``html/``, `state` reads the form, `routes` names the handlers that fill the views;
+scripts and styles come from `hub.static`, the look of the hub's own pages from ``hub_templates/``.
+Nothing here decides: all verdicts, holds and refusals are the engine's.
 
 Routes the pages expect, below the service's prefix. Every POST carries ``_xsrf`` (form field, or
 ``X-XSRFToken`` header from script, which sends it with its GETs too) and answers 303 to a page.
@@ -21,7 +21,7 @@ Pages (GET)                                  template, context beside ``viewer``
 ``/usage`` ? days                            usage.html: ``usage`` UsageView
 ``/operate`` ? days, edit (operators)        operate.html: ``operate`` OperateView
 ``/signed-out`` (nobody signed in)           signed_out.html: ``login_url``
-``/sessions.csv`` ? q · ``/usage.csv`` ? days  CSV of the same rows
+``/sessions.csv`` ? q · ``/usage.csv`` ? days  CSV of the same rows, as ``/operate.csv``
 ``/static/{name}`` (nobody signed in)        files of ``build/static``; names with a hash never change
 ===========================================  =========================================================
 
