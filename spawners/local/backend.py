@@ -194,7 +194,8 @@ class LocalBackend:
 
     def _sweep(self, launch_id: LaunchId) -> None:
         """Leave no process of the launch, and a record of its end."""
-        kill_launch(launch_id)
+        if not kill_launch(launch_id):
+            raise BackendUnavailableError("Some of the session does not end; trying again later.")
         self._records.record_stop(launch_id)
 
     async def forget(self, launch_id: LaunchId, handle: Handle) -> None:

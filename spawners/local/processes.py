@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,8 @@ LAUNCH_VARIABLE = "PANHUB_LAUNCH_ID"
 RUN_VARIABLE = "PANHUB_RUN"
 """In the supervisor's environment only: its run folder."""
 
+_KILL_ROUNDS = 50
+_KILL_PAUSE_S = 0.02
 _ZOMBIE = frozenset("ZX")
 
 
@@ -109,10 +112,17 @@ def open_process(pid: int, started: int) -> int | None:
     return descriptor
 
 
-def kill_launch(launch_id: str) -> int:
-    """Kill what is left of a launch; returns how many processes there were."""
-    left = of_launch(launch_id)
-    for pid in left:
-        with contextlib.suppress(OSError):
-            os.kill(pid, signal.SIGKILL)
-    return len(left)
+def kill_launch(launch_id: str) -> bool:
+    """Kill all that is left of a launch; whether nothing is left. Blocking (up to a second).
+
+    Again and again, since a process may start another between the look and the kill.
+    """
+    for _ in range(_KILL_ROUNDS):
+        left = of_launch(launch_id)
+        if not left:
+            return True
+        for pid in left:
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(_KILL_PAUSE_S)
+    return False

@@ -115,8 +115,8 @@ async def test_what_left_a_view_of_links_is_ended_when_its_use_is_asked(make_bac
     backend, plan = make_backend("links"), quick_site.plan()
     handle, _ = await run_plan(backend, plan, TEST_BEHAVIOUR="orphan")
     os.kill(handle["pid"], signal.SIGKILL)
-    await backend.usage(plan.launch_id, handle)
-    await asyncio.to_thread(lambda: wait_until(lambda: not of_launch(plan.launch_id), 10))
+    await until_gone(backend, plan, handle)
+    assert of_launch(plan.launch_id) == []
 
 
 async def test_a_session_survives_the_engine_and_is_found_again(
