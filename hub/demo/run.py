@@ -17,6 +17,7 @@ from pathlib import Path
 from hub.demo.configure import HOST, Ports, write_configuration
 from hub.demo.facility import DemoDataError, make_facility
 from hub.demo.install import PROXY, ROOT, SESSION_ENVIRONMENT, TOOLS, find_node
+from hub.demo.moved import link_people
 from hub.demo.people import PEOPLE
 from hub.demo.progress import Progress
 from hub.demo.supervisor import Program, StateLock, Supervisor, SupervisorError, answers, until_told_to_stop
@@ -76,6 +77,7 @@ async def running_demo(state: Path, ports: Ports, say: Say) -> AsyncIterator[Dem
     with StateLock(state):
         await asyncio.to_thread(_make_facility, state, say)
         config, settings = await asyncio.to_thread(write_configuration, state, ports)
+        await asyncio.to_thread(link_people, settings)
         supervisor = Supervisor(state, say)
         try:
             await supervisor.start(*await asyncio.to_thread(programs, config, settings, ports))
@@ -211,7 +213,8 @@ def _make_facility(state: Path, say: Say) -> None:
 
 async def _wait_for_routes(url: str) -> None:
     deadline = time.monotonic() + _ROUTES_WITHIN_S
-    while not await answers(url):
+    # Before there is a route the proxy leads to the hub, which sends elsewhere.
+    while not await answers(url, below=300):
         if time.monotonic() > deadline:
             raise SupervisorError(f"{url} does not answer through the proxy")
         await asyncio.sleep(0.1)
