@@ -10,9 +10,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import Insert, Row, Table, bindparam, func, insert, select, tuple_, update
+from sqlalchemy import (
+    Insert,
+    Row,
+    Table,
+    TextClause,
+    bindparam,
+    func,
+    insert,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -124,8 +137,18 @@ _HOLD_OF_LAUNCH = _HOLD.where(HOLDS.c.launch_id == bindparam("launch"))
 _ENTRY = select(
     ENTRIES, ACCOUNTS.c.kind.label("of"), ACCOUNTS.c.key.label("name"), ACCOUNTS.c.resource
 ).join_from(ENTRIES, ACCOUNTS, ENTRIES.c.account_id == ACCOUNTS.c.id)
-_INSERT_ENTRIES = insert(ENTRIES)
-_INSERT_HOLDS = insert(HOLDS)
+
+
+@cache
+def _insert_rows(table: Table, names: tuple[str, ...], rows: int) -> TextClause:
+    """INSERT of several rows at once, built once for each number of rows.
+
+    As a list of parameters it would take four round trips to PostgreSQL, as `Insert.values` of
+    several rows it would be compiled anew each time.
+    """
+    values = ", ".join(f"({', '.join(f':{name}_{row}' for name in names)})" for row in range(rows))
+    types = [bindparam(f"{name}_{row}", type_=table.c[name].type) for row in range(rows) for name in names]
+    return text(f"INSERT INTO {table.name} ({', '.join(names)}) VALUES {values}").bindparams(*types)  # noqa: S608 - names of our own columns
 
 
 class Store:
@@ -178,8 +201,7 @@ class Store:
 
     def add_entries(self, entries: Sequence[NewEntry]) -> None:
         """Append lines to the ledger."""
-        if entries:
-            self._session.execute(_INSERT_ENTRIES, [_columns(entry) for entry in entries])
+        self._insert(ENTRIES, [_columns(entry) for entry in entries])
 
     def has_entry(self, key: str) -> bool:
         """Whether a line with this key was written."""
@@ -213,7 +235,7 @@ class Store:
 
     def add_holds(self, holds: Sequence[HoldRecord]) -> None:
         """Store the lines of a new hold."""
-        self._session.execute(_INSERT_HOLDS, [_hold_columns(hold) for hold in holds])
+        self._insert(HOLDS, [_hold_columns(hold) for hold in holds])
 
     def add_to_hold(self, launch_id: str, account_id: int, amount: int) -> None:
         """Enlarge one line of a hold."""
@@ -262,6 +284,11 @@ class Store:
             query = query.where(ALLOCATIONS.c.id <= up_to)
         rows = self._session.execute(query.order_by(ALLOCATIONS.c.id.desc()).limit(2))
         return [(row.id, _limit(row)) for row in rows]
+
+    def _insert(self, table: Table, rows: Sequence[dict[str, Any]]) -> None:
+        if rows:
+            values = {f"{name}_{i}": value for i, row in enumerate(rows) for name, value in row.items()}
+            self._session.execute(_insert_rows(table, tuple(rows[0]), len(rows)), values)
 
     def _create(self, account: AccountRef, resource: Resource) -> None:
         new = Balance.of_nothing(account, resource)

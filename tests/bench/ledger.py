@@ -87,7 +87,7 @@ def _measure(name: str, url: str) -> list[Row]:
     database, peer = Database(url), Peer(create_engine(url, pool_size=THREADS))
     try:
         _fill(database)
-        ours, theirs = _uncontended(database, ledger, peer)
+        ours, theirs, bare = _uncontended(database, ledger, peer)
         crowded_s, over, over_peer = _parallel(database, ledger, peer)
         began = time.perf_counter()
         assert database.run_now(ledger.audit) == []
@@ -96,6 +96,7 @@ def _measure(name: str, url: str) -> list[Row]:
         database.close()
         peer.engine.dispose()
     return [
+        at_most(f"{name}: bare row committed, p99 (the machine's part)", "ms", percentile(bare, 99)),
         at_most(f"{name}: hold, p50", "ms", percentile(ours, 50), peer=(PEER, percentile(theirs, 50))),
         at_most(
             f"{name}: hold, p99",
@@ -112,10 +113,13 @@ def _measure(name: str, url: str) -> list[Row]:
     ]
 
 
-def _uncontended(database: Database, ledger: Ledger, peer: Peer) -> tuple[list[float], list[float]]:
-    """Times of one hold after the other [ms], ours and the peer's interleaved."""
+def _uncontended(
+    database: Database, ledger: Ledger, peer: Peer
+) -> tuple[list[float], list[float], list[float]]:
+    """Times of one hold after the other [ms]: ours, the peer's, and a bare row's, interleaved."""
     ours: list[float] = []
     theirs: list[float] = []
+    bare: list[float] = []
     for number in range(HOLDS + PERSONS):
         name = f"person{number % PERSONS}"
         person = AccountRef(AccountKind.PERSON, name)
@@ -128,7 +132,8 @@ def _uncontended(database: Database, ledger: Ledger, peer: Peer) -> tuple[list[f
         if number % PEER_EVERY == 0:
             both = [(name, AMOUNT, 10**12), (f"{name}:sessions", 1, 10**9)]
             theirs.append(_timed(lambda held=both: peer.hold(held)))
-    return ours, theirs
+            bare.append(_timed(lambda: database.run_now(lambda s: _insert_peer(s.connection(), "bare", 1))))
+    return ours, theirs, bare
 
 
 def _parallel(database: Database, ledger: Ledger, peer: Peer) -> tuple[float, int, int]:
