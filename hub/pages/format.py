@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from math import ceil
 
-from hub.catalogue.models import Role
 from hub.launch.states import EndReason, LaunchState
 from quota.models import Resource
 
@@ -58,15 +56,6 @@ _END_CHIPS = {
     EndReason.SERVICE_STOPPED: Chip("stop-circle", "Service was stopped", "warn"),
 }
 
-_ROLES = {
-    Role.PI: "principal investigator",
-    Role.CO_PROPOSER: "co-proposer",
-    Role.PARTICIPANT: "team member",
-    Role.LOCAL_CONTACT: "local contact",
-    Role.COLLABORATOR: "collaborator",
-    Role.UNKNOWN: "on the team",
-}
-
 
 def chip(
     state: LaunchState,
@@ -83,11 +72,6 @@ def chip(
     if state is LaunchState.ENDED and reason is not None:
         return _END_CHIPS[reason]
     return _STATE_CHIPS[state]
-
-
-def role(value: Role) -> str:
-    """Role in a team, in words."""
-    return _ROLES[value]
 
 
 def number(value: float) -> str:
@@ -191,8 +175,3 @@ def percent(part: float, whole: float) -> float:
     if whole <= 0:
         return 0.0
     return round(min(max(part / whole, 0.0), 1.0) * 100, 1)
-
-
-def minutes_up(value: timedelta) -> int:
-    """Whole minutes, rounded up: what a person still has to wait."""
-    return ceil(value.total_seconds() / 60)

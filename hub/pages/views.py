@@ -7,7 +7,7 @@ them, `hub.pages.render` turns them into HTML, and the tests fill them with samp
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from hub.launch.states import EndReason, LaunchState
@@ -516,11 +516,3 @@ class OperateView:
     places: tuple[tuple[str, str], ...] = ()
     days: int = 30
     edit: AllocationEdit | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ProblemView:
-    """Any 4xx or 5xx as a page."""
-
-    problem: Problem
-    actions: tuple[Action, ...] = field(default=())

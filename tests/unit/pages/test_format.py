@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hub.catalogue.models import Role
 from hub.launch.states import EndReason, LaunchState
 from hub.pages import format as text
 from quota.models import Resource
@@ -124,13 +123,3 @@ def test_every_end_has_words_of_its_own(reason):
 
 def test_a_session_whose_place_does_not_answer_is_not_shown_as_running():
     assert text.chip(LaunchState.RUNNING, is_unknown=True).word == "Not known"
-
-
-@pytest.mark.parametrize("role", Role)
-def test_every_role_has_words(role):
-    assert text.role(role)
-
-
-def test_waiting_is_rounded_up():
-    assert text.minutes_up(timedelta(seconds=61)) == 2
-    assert text.iso(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00Z"
