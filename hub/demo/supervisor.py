@@ -238,8 +238,8 @@ class _Keeper:
                 process.wait(timeout=5)
 
 
-async def answers(url: str, *, timeout_s: float = 2.0) -> bool:
-    """Whether something answers there with less than a server error."""
+async def answers(url: str, *, below: int = 500, timeout_s: float = 2.0) -> bool:
+    """Whether something answers there with a status below ``below``; by default no server error."""
     try:
         answer = await AsyncHTTPClient().fetch(
             url,
@@ -251,7 +251,7 @@ async def answers(url: str, *, timeout_s: float = 2.0) -> bool:
     except (OSError, TimeoutError):
         return False
     # Tornado says 599 when nothing answered.
-    return answer.code < 500
+    return answer.code < below
 
 
 async def until_told_to_stop(work: Coroutine[Any, Any, None]) -> None:

@@ -208,11 +208,19 @@ def environment(report: Path) -> dict[str, str]:
 
 
 def read_report(report: Path) -> list[Violation]:
-    """Violations that other processes wrote; none if there is no file."""
+    """Violations that other processes wrote; none if there is no file.
+
+    Those while the service is put together are left out: it serves nobody yet.
+    """
     if not report.exists():
         return []
     rows = [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()]
-    return [Violation(row["milliseconds"], row["where"], tuple(row["stack"])) for row in rows]
+    found = [Violation(row["milliseconds"], row["where"], tuple(row["stack"])) for row in rows]
+    return [violation for violation in found if not any(_is_setup(line) for line in violation.stack)]
+
+
+def _is_setup(line: str) -> bool:
+    return line.startswith("__init__ hub/app.py:")
 
 
 def _waited_for_a_core(native_id: int) -> float:
@@ -227,7 +235,7 @@ def _place(frame: FrameType) -> str:
     return f"{frame.f_code.co_filename.removeprefix(f'{ROOT}{os.sep}')}:{frame.f_lineno}"
 
 
-def _stack(leaf: FrameType, deepest: int = 12) -> list[str]:
+def _stack(leaf: FrameType, deepest: int = 40) -> list[str]:
     lines = []
     frame: FrameType | None = leaf
     while frame is not None and len(lines) < deepest:
