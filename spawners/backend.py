@@ -100,7 +100,7 @@ class View:
     """Where a session sees its files: ``root`` stands before every mount's target.
 
     A place with a namespace or container of its own shows ``/data/…`` as such (root ``/``); one
-    without shows the same tree below a folder.
+    without shows the same tree below a folder. Whoever writes paths into a plan's files asks here.
     """
 
     root: PurePosixPath

@@ -103,7 +103,7 @@ class LaunchPlan:
 
     ``workdir`` is relative to the home folder and is made if missing; ``files`` go there.
     ``open_path`` is relative to the home folder: what the interface shows first, or None.
-    ``data_link`` names a link in ``workdir`` to the first mount's proposal folder, or None.
+    ``data_link`` names a link in ``workdir`` to the folder of the first mount's visit, or None.
     """
 
     launch_id: LaunchId

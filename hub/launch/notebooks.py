@@ -45,7 +45,7 @@ class Notebooks:
 
     async def warm_up(self) -> None:
         """Start the inspector's worker, so that the first person does not wait for it."""
-        await self._inspector.facts(Path("/dev/null"))
+        await self._inspector.start()
 
     async def ranked(self, one: GrantedDataset | None) -> Sequence[Match]:
         """All templates for a data set, the best fit first."""

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from spawners.local.processes import LAUNCH_VARIABLE
-from spawners.local.view import View, data_folder, planned_files
+from spawners.local.view import View, data_folder
 from spawners.plan import Credentials, LaunchPlan
 
 _NOT_PASSED_ON = ("PYTHON", "LD_", "CONDA", "VIRTUAL_ENV", "NODE_")
@@ -32,7 +32,7 @@ def start_specification(plan: LaunchPlan, credentials: Credentials, view: View) 
         "command": [str(plan.environment.prefix / "bin" / "jupyterhub-singleuser")],
         "home": str(view.home),
         "workdir": str(plan.workdir),
-        "files": [{"path": str(file.path), "content": file.content} for file in planned_files(plan, view)],
+        "files": [{"path": str(file.path), "content": file.content} for file in plan.files],
         "data_link": {"path": str(link), "target": str(folder)} if link and folder else None,
         "open_path": str(plan.open_path) if plan.open_path else None,
         "report_url": credentials.report_url,

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from spawners.local.bubblewrap import NAMESPACES, Shown
-from spawners.plan import Account, LaunchPlan, MountMode, PlannedFile
+from spawners.plan import Account, LaunchPlan, MountMode
 
 SESSION_CODE = PurePosixPath("/opt/panhub/session")
 SHARED = PurePosixPath("/opt/panhub/run")
@@ -102,29 +102,6 @@ def _shown(parts: Iterable[Shown]) -> list[str]:
         path = str(part.path)
         arguments += ["--ro-bind", path, path] if part.link_to is None else ["--symlink", part.link_to, path]
     return arguments
-
-
-def planned_files(plan: LaunchPlan, view: View) -> list[PlannedFile]:
-    """The planned files with data named as the session finds it.
-
-    Only a view of links changes them: ``/data/visitor`` is not there, so the text of a target is
-    replaced by where its link is.
-    """
-    if view.arguments is not None:
-        return list(plan.files)
-    files = []
-    for file in plan.files:
-        content = file.content
-        for prefix in _prefixes(plan):
-            content = content.replace(str(prefix), str(view.shown(prefix)))
-        files.append(replace(file, content=content))
-    return files
-
-
-def _prefixes(plan: LaunchPlan) -> list[PurePosixPath]:
-    """Targets to replace in texts, without those below another (replaced with it)."""
-    targets = {mount.target for mount in plan.mounts}
-    return sorted(t for t in targets if not any(other in t.parents for other in targets))
 
 
 def data_folder(plan: LaunchPlan, view: View) -> PurePosixPath | None:

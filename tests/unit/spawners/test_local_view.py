@@ -16,7 +16,6 @@ from spawners.local.view import (
     group,
     links_view,
     passwd,
-    planned_files,
 )
 from spawners.plan import (
     Account,
@@ -99,8 +98,6 @@ def test_links_name_the_data_below_the_run_folder():
     view = links_view(PLAN, HOST)
     assert view.arguments is None
     assert view.links[0] == (PurePosixPath(f"/state/view{VISIT}/RAW_DATA"), PurePosixPath("/storage/raw"))
-    assert planned_files(PLAN, view)[0].content == f'"/state/view{VISIT}/RAW_DATA/scan.h5"'
-    assert planned_files(PLAN, own_view()) == list(PLAN.files)
     assert data_folder(PLAN, view) == PurePosixPath(f"/state/view{VISIT}")
     assert data_folder(replace(PLAN, mounts=()), view) is None
 
