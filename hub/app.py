@@ -143,6 +143,12 @@ class App:
             compress_response=True,
         )
 
+    @property
+    def session_environment(self) -> dict[str, str]:
+        """What every session is told beside the hub's own variables: where its page is, when to warn."""
+        warnings = ",".join(str(seconds) for seconds in self.settings.sessions.warn_before_s)
+        return {"PANHUB_SESSIONS_URL": f"{self.prefix}/", "PANHUB_WARN_BEFORE_S": warnings}
+
     async def start(self) -> None:
         """Go on where the last service stopped, then keep looking."""
         self.catalogue.start()

@@ -7,7 +7,7 @@ report of its port. The proxy does show these paths to the world, so every one o
 from __future__ import annotations
 
 import hmac
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -45,13 +45,17 @@ class StartBody(BaseModel):
 
 
 class StopBody(BaseModel):
-    """The hub stops a server. ``cause``: ``asked`` by somebody, or ``unreachable`` for the hub."""
+    """The hub stops a server.
+
+    ``cause``: ``asked`` by somebody; ``no_answer`` to the hub after the start; ``unreachable`` for a hub
+    that restarted.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     username: str
     server_name: str
-    cause: str
+    cause: Literal["asked", "no_answer", "unreachable"]
 
 
 class InternalHandler(BaseHandler):
@@ -117,7 +121,8 @@ class StartHandler(InternalHandler):
     async def post(self, launch_id: str) -> None:
         """Begin, or go on with, the start of a planned launch."""
         body = self.read_model(StartBody)
-        await self.answer(await self.app.launches.start(launch_id, body.environment))
+        environment = {**body.environment, **self.app.session_environment}
+        await self.answer(await self.app.launches.start(launch_id, environment))
 
 
 class WaitHandler(InternalHandler):
@@ -143,24 +148,25 @@ class StopsHandler(InternalHandler):
     """``POST /internal/stops``: the hub wants a server ended."""
 
     async def post(self) -> None:
-        """Stop what was asked to stop, but keep a session that runs and answers.
+        """Stop what was asked to stop, but keep a session that runs.
 
-        The hub also stops what it cannot reach after its own restart. Whether that is meant is
-        decided here: a session that answers us goes on.
+        The hub also stops what it cannot reach after its own restart. Nobody asked for that: a
+        session that is not gone for its backend goes on.
         """
         body = self.read_model(StopBody)
         launch = await self.app.db.run(lambda s: store.live_by_server(s, body.username, body.server_name))
         if launch is None:
             self.finish({"stopped": True})
             return
-        may_be_meant = body.cause != "unreachable" or launch.state is not LaunchState.RUNNING
-        if not may_be_meant and await self.app.runner.answers_now(launch):
+        if body.cause == "unreachable" and await self.app.runner.may_run(launch):
             await self.app.runner.note(
                 launch, "running", "The hub lost sight of the session; it goes on running."
             )
             self.finish({"stopped": False})
             return
-        launch = await self.app.launches.stop(launch, reason=EndReason.STOPPED_BY_USER, by=body.username)
+        is_asked = body.cause == "asked"
+        reason = EndReason.STOPPED_BY_USER if is_asked else EndReason.START_TIMEOUT
+        launch = await self.app.launches.stop(launch, reason=reason, by=body.username if is_asked else None)
         ended = await self.app.launches.wait_for_end(launch.id, _MAX_WAIT_S)
         self.finish({"stopped": not ended.is_live})
 
