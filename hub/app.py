@@ -83,7 +83,8 @@ class App:
         self.books = Books(Ledger(Policy(settings.quota)))
         self.backends = backends if backends is not None else _backends(settings, self.profiles)
         self.hub_client = HubClient(settings.hub.api_url, read_secret(settings.hub.service_token_file))
-        self.hand_over = HandOver(self.db, self.hub_client, self.feed)
+        grace = timedelta(seconds=settings.sessions.hand_over_timeout_s)
+        self.hand_over = HandOver(self.db, self.hub_client, self.feed, grace=grace)
         self.runner = Runner(
             db=self.db,
             books=self.books,
@@ -111,7 +112,6 @@ class App:
             hand_over=self.hand_over,
             extend_step=timedelta(seconds=settings.sessions.extend_step_s),
         )
-        grace = timedelta(seconds=settings.sessions.hand_over_timeout_s)
         self.watcher = Watcher(
             db=self.db, runner=self.runner, start_timeout=timedelta(seconds=settings.sessions.start_timeout_s)
         )

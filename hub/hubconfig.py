@@ -13,6 +13,7 @@ import jupyterhub.app
 from hub.bounded import BoundedServer
 from hub.hubhandlers import hub_handlers
 from hub.identity.authenticator import PanAuthenticator
+from hub.proxywatch import WatchedProxy
 from hub.settings import SERVICE_CLIENT_ID, SERVICE_NAME, SERVICE_PREFIX, Settings, read_secret
 from spawners.panspawner import PanSpawner
 
@@ -35,6 +36,7 @@ def configure(c: Any, settings: Settings) -> None:
     c.JupyterHub.public_url = settings.site.public_url
 
     # Proxy and service are supervised beside the hub: a crash of one leaves the others.
+    c.JupyterHub.proxy_class = WatchedProxy
     c.ConfigurableHTTPProxy.should_start = False
     c.ConfigurableHTTPProxy.api_url = settings.hub.proxy_api_url
     c.ConfigurableHTTPProxy.auth_token = read_secret(settings.hub.proxy_token_file)

@@ -7,12 +7,14 @@ start would be of no use.
 
 from __future__ import annotations
 
+import asyncio
 import json
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlencode
 
 from jupyterhub.apihandlers.users import UserServerAPIHandler
 from jupyterhub.handlers.base import BaseHandler
+from jupyterhub.scopes import needs_scope
 from pydantic import TypeAdapter, ValidationError
 from tornado.web import HTTPError
 
@@ -63,13 +65,31 @@ class ServerHandler(UserServerAPIHandler):  # type: ignore[misc, unused-ignore]
     before it creates anything; whether the start is granted is for the engine to say.
     """
 
+    _starting: ClassVar[set[tuple[str, str]]] = set()
+    _removing: ClassVar[dict[tuple[str, str], asyncio.Future[None]]] = {}
+
+    @needs_scope("start:servers")  # type: ignore[misc, unused-ignore]
     async def post(self, user_name: str, server_name: str = "") -> None:
-        """Start a session: JupyterHub's own way in, whose spawner asks the engine."""
+        """Start a session: JupyterHub's own way in, whose spawner asks the engine.
+
+        JupyterHub has gaps between its look at a server and its start, in which a removal or a
+        second start of the name would end in a fault; both are kept out here.
+        """
         try:
             refusals.check_server_name(server_name)
         except RequestError as error:
             raise _refused(error.problem.status, error.problem.code, str(error)) from None
-        await super().post(user_name, server_name)
+        key = (user_name, server_name)
+        while key in self._removing:
+            await asyncio.wait({self._removing[key]})
+        if key in self._starting:
+            self.set_status(202)  # as JupyterHub answers for one that is pending
+            return
+        self._starting.add(key)
+        try:
+            await super().post(user_name, server_name)
+        finally:
+            self._starting.discard(key)
 
     async def put(self, user_name: str, server_name: str = "") -> None:
         """Refuse.
@@ -90,6 +110,36 @@ class ServerHandler(UserServerAPIHandler):  # type: ignore[misc, unused-ignore]
             405 with the code ``change_refused``.
         """
         raise _refused(405, "change_refused", "A session cannot be renamed or changed; start another one.")
+
+    async def delete(self, user_name: str, server_name: str = "") -> None:
+        """Stop or remove a server; with ``only_idle`` never one that is being started or looked for.
+
+        The service clears away the servers of sessions that are over. Between its look at them and
+        this call a person may have started one again: only here is it known.
+
+        Raises
+        ------
+        HTTPError
+            409 with the code ``server_busy``.
+        """
+        body = self.get_json_body()
+        if isinstance(body, dict) and body.get("only_idle") and self._is_busy(user_name, server_name):
+            raise _refused(409, "server_busy", "The server is being started.")
+        key = (user_name, server_name)
+        self._removing[key] = removal = asyncio.get_running_loop().create_future()
+        try:
+            await super().delete(user_name, server_name)
+        finally:
+            removal.set_result(None)
+            if self._removing.get(key) is removal:
+                del self._removing[key]
+
+    def _is_busy(self, user_name: str, server_name: str) -> bool:
+        if (user_name, server_name) in self._starting:
+            return True
+        user = self.find_user(user_name)
+        spawner = user.spawners.get(server_name) if user is not None else None
+        return spawner is not None and spawner.pending in {"spawn", "check"}
 
     def get_json_body(self) -> object:
         """The request's body as JSON: a faulty one is the sender's matter, not one for a traceback."""
@@ -134,7 +184,7 @@ def server_body(body: object) -> dict[str, Any]:
     HTTPError
         400 with the code ``invalid_request``.
     """
-    if body is None:
+    if body is None or body == {}:
         return {"display_name": None, "user_options": None}
     if not isinstance(body, dict):
         raise _refused(400, "invalid_request", "The request's body must be an object.")
@@ -144,11 +194,11 @@ def server_body(body: object) -> dict[str, Any]:
         raise _refused(400, "invalid_request", "Beside display_name, options stand in user_options.")
     options = body.get("user_options")
     if options is not None and not isinstance(options, dict):
-        raise _refused(400, "invalid_request", "user_options must be an object.")
+        raise _refused(400, "invalid_request", "The key user_options must be an object.")
     try:
         name = _DISPLAY_NAME.validate_python(body.get("display_name"))
     except ValidationError:
-        raise _refused(400, "invalid_request", "display_name must be one line of text.") from None
+        raise _refused(400, "invalid_request", "The key display_name must be one line of text.") from None
     return {"display_name": name, "user_options": options}
 
 

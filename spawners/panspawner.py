@@ -18,7 +18,9 @@ from typing import Any, ClassVar
 
 from jupyterhub import orm
 from jupyterhub.spawner import Spawner, SpawnException
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest
+from jupyterhub.utils import url_escape_path, url_path_join
+from sqlalchemy.exc import SQLAlchemyError
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.web import HTTPError
 from traitlets import Float, Unicode, default
 
@@ -27,6 +29,12 @@ _PLAN_DEADLINE_S = 0.8
 
 _RETRY_S = 0.5
 _WAIT_S = 20.0
+_CALL_TIMEOUT_S = 40.0
+"""Longer than the engine waits for a session before it answers that it is not there yet, or not gone."""
+
+_GONE_TIMEOUT_S = 1
+"""How long a hub that restarts looks for a session that the engine says is over."""
+
 _SHARED_STATUS_S = 1.0
 """All spawners of the hub share one status answer this long."""
 
@@ -72,7 +80,7 @@ class Engine:
         )
         try:
             reply = await self._client.fetch(request, raise_error=False)
-        except OSError as error:
+        except (OSError, HTTPClientError) as error:  # the second: a time-out, or a connection cut off
             raise EngineUnavailableError(str(error)) from error
         if reply.code >= 500 and "problem+json" not in reply.headers.get("Content-Type", ""):
             raise EngineUnavailableError(f"status {reply.code}")
@@ -98,7 +106,12 @@ class Engine:
         if time.monotonic() - self._sessions_at > _SHARED_STATUS_S:
             if self._asking is None or self._asking.done():
                 self._asking = asyncio.create_task(self.call("GET", "sessions", timeout_s=5))
-            answer = await asyncio.shield(self._asking)
+            asking = self._asking
+            answer = await asyncio.shield(asking)
+            if asking is not self._asking:  # something has started or ended since this was asked
+                return await self.session(key)
+            if "sessions" not in answer:
+                raise EngineUnavailableError("not an answer of the engine")
             self._sessions, self._sessions_at = answer["sessions"], time.monotonic()
         found: dict[str, Any] | None = self._sessions.get(key)
         return found
@@ -106,13 +119,22 @@ class Engine:
     def forget(self) -> None:
         """Make the next question a fresh one."""
         self._sessions_at = 0.0
+        self._asking = None
+
+    async def answers(self, url: str) -> bool:
+        """Whether a session's server answers at this address."""
+        try:
+            reply = await self._client.fetch(url, raise_error=False, connect_timeout=2, request_timeout=5)
+        except (OSError, HTTPClientError):
+            return False
+        return bool(reply.code < 500)
 
 
 class PanSpawner(Spawner):  # type: ignore[misc, unused-ignore]
     """Starts sessions by the engine's launch path."""
 
     engine_url = Unicode(
-        "http://127.0.0.1:8002/services/panhub",
+        "http://127.0.0.1:8002",
         help="""Base URL of the engine's service, on its own port.
 
         The hub reaches it directly, not through the proxy.
@@ -138,7 +160,7 @@ class PanSpawner(Spawner):  # type: ignore[misc, unused-ignore]
     _engines: ClassVar[dict[tuple[str, str], Engine]] = {}
 
     launch_id = ""
-    token_id: int | None = None
+    _adopts = False
 
     @property
     def engine(self) -> Engine:
@@ -190,8 +212,6 @@ class PanSpawner(Spawner):  # type: ignore[misc, unused-ignore]
 
     async def start(self) -> str:
         """Ask the engine to start, and wait until the session answers."""
-        token = orm.APIToken.find(self.user.db, self.api_token)
-        self.token_id = token.id if token is not None else None
         self.engine.forget()
         environment = {key: str(value) for key, value in self.get_env().items()}
         body = {"environment": environment}
@@ -210,7 +230,7 @@ class PanSpawner(Spawner):  # type: ignore[misc, unused-ignore]
         give_up = time.monotonic() + self.hand_over_timeout
         while True:
             try:
-                return await self.engine.call(method, path, body, timeout_s=_WAIT_S + 10)
+                return await self.engine.call(method, path, body, timeout_s=_CALL_TIMEOUT_S)
             except EngineUnavailableError as error:
                 if time.monotonic() > give_up:
                     self.log.warning("The engine does not answer for %s: %s", self._log_name, error)
@@ -232,43 +252,59 @@ class PanSpawner(Spawner):  # type: ignore[misc, unused-ignore]
         nobodys = {"requested", "planned"} if self._check_pending else {"requested"}
         if self._start_pending or (found is not None and found["state"] not in nobodys):
             return None
-        self._drop_token()
+        self._drop_tokens()
         return 0
 
     async def get_url(self) -> str:
         """Address of the session, once it answers. Called by a hub that restarts.
 
-        It waits as long as the session is being started, and ends when the session does.
+        It waits as long as the session is being started, or runs without an answer (a hub that gets
+        none ends a session), and ends when the session does.
         """
+        self._adopts = True
         while True:
-            self.engine.forget()
             try:
                 found = await self.engine.session(self._key)
-            except (EngineUnavailableError, LaunchRefusedError, OSError):
-                found = {"state": "unknown", "url": None}
+            except (EngineUnavailableError, LaunchRefusedError, OSError) as error:
+                self.log.warning("The engine does not say where %s is: %s", self._log_name, error)
+                found = {"state": "unknown"}
             if found is None or self._stop_pending:
-                break
-            if found["state"] == "running":
+                # Nothing will answer: let the hub find that out soon.
+                self.http_timeout = _GONE_TIMEOUT_S
+                return str(self.server.url) if self.server else "http://127.0.0.1:1"
+            if found["state"] == "running" and await self._answers(found["url"]):
                 self.launch_id = found["launch_id"]
                 return str(found["url"])
             await asyncio.sleep(_RETRY_S)
-        return str(self.server.url) if self.server else "http://127.0.0.1:1"
+
+    async def _answers(self, url: str) -> bool:
+        """Whether the hub will find the session at this address, looking where it looks itself."""
+        return await self.engine.answers(f"{url}{self._base_path}api")
+
+    @property
+    def _base_path(self) -> str:
+        return str(url_path_join(self.user.base_url, url_escape_path(self.name), "/"))
 
     async def stop(self, now: bool = False) -> None:
         """Ask the engine to end the session; it decides whether that is meant."""
-        unreachable = self._waiting_for_response or self._check_pending
-        body = {
-            "username": self.user.name,
-            "server_name": self.name,
-            "cause": "unreachable" if unreachable else "asked",
-        }
+        body = {"username": self.user.name, "server_name": self.name, "cause": self._stop_cause()}
         try:
-            await self.engine.call("POST", "stops", body, timeout_s=60)
-        except (EngineUnavailableError, LaunchRefusedError, OSError) as error:
-            # The reconciler repeats what was asked; a stop that never reached it is the person's to repeat.
+            await self._insist("POST", "stops", body)
+        except (LaunchRefusedError, OSError) as error:
+            # An engine that comes back later asks the hub which sessions it let go of meanwhile.
             self.log.warning("The engine did not confirm the stop of %s: %s", self._log_name, error)
         self.engine.forget()
-        self._drop_token()
+        self._drop_tokens()
+
+    def _stop_cause(self) -> str:
+        """Why the hub wants the end, as far as it can be told.
+
+        After its restart it ends what it cannot reach; its own flags are reset by then, but the
+        version of the session's server is known only once it has answered.
+        """
+        if self._waiting_for_response:
+            return "no_answer"
+        return "unreachable" if self._adopts and self._jupyterhub_version is None else "asked"
 
     async def progress(self) -> AsyncIterator[dict[str, Any]]:
         """Lines of progress from the engine; plain text only."""
@@ -291,31 +327,39 @@ class PanSpawner(Spawner):  # type: ignore[misc, unused-ignore]
         """What helps after a restart; the engine has the rest."""
         state: dict[str, Any] = super().get_state()
         if self.launch_id:
-            state |= {"launch_id": self.launch_id, "token_id": self.token_id}
+            state["launch_id"] = self.launch_id
         return state
 
     def load_state(self, state: dict[str, Any]) -> None:
         """Take back what `get_state` gave."""
         super().load_state(state)
         self.launch_id = str(state.get("launch_id", ""))
-        token_id = state.get("token_id")
-        self.token_id = token_id if isinstance(token_id, int) else None
 
     def clear_state(self) -> None:
         """Forget the launch: the next start is another one."""
         super().clear_state()
         self.launch_id = ""
-        self.token_id = None
+        self._adopts = False
 
-    def _drop_token(self) -> None:
-        """Delete the ended session's token: after a restart the hub no longer knows which it was."""
-        if self.token_id is None:
-            return
-        token = self.user.db.get(orm.APIToken, self.token_id)
-        self.token_id = None
-        if token is not None:
-            self.user.db.delete(token)
-            self.user.db.commit()
+    async def delete_forever(self) -> None:
+        """Leave no token of a server that the hub removes from its list."""
+        self._drop_tokens()
+
+    def _drop_tokens(self) -> None:
+        """Delete the ended session's token.
+
+        The hub keeps it in memory only: after a restart it no longer knows which it was, however
+        early it was killed. The note that it gives a session's token when it makes it names the server.
+        """
+        db = self.user.db
+        note = f"Server at {self._base_path}"
+        try:
+            for token in db.query(orm.APIToken).filter_by(user_id=self.user.orm_user.id, note=note):
+                db.delete(token)
+            db.commit()
+        except SQLAlchemyError:
+            self.log.exception("A token of %s could not be deleted", self._log_name)
+            db.rollback()
 
 
 def _engine_down() -> dict[str, Any]:

@@ -19,7 +19,7 @@ from hub.identity.report import IdentityReport
 from hub.launch import store
 from hub.launch.runner import utcnow
 from hub.launch.service import ended_problem
-from hub.launch.states import LIVE, EndReason, LaunchState
+from hub.launch.states import LIVE, EndReason
 from hub.launch.store import Launch
 from hub.problems import Problem, RequestError
 

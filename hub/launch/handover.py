@@ -1,7 +1,7 @@
 """Hands registered launches to the hub, and takes finished ones out of it.
 
-The hub starts and lists servers by its own book. `begin` asks it to start a launch's server;
-`sweep` asks it to remove the servers of launches that are over, again and again until it has.
+The hub starts and lists servers by its own book. `begin` asks it to start a launch's server, again
+and again while it does not answer; `sweep` asks it to remove the servers of launches that are over.
 """
 
 from __future__ import annotations
@@ -17,12 +17,14 @@ from hub.launch import refusals, store
 from hub.launch.feed import OPERATORS_TOPIC, Feed, person_topic
 from hub.launch.hubclient import HubAnswer, HubClient
 from hub.launch.runner import utcnow
-from hub.launch.states import OVER, LaunchState
+from hub.launch.states import BEFORE_HOLD, OVER, LaunchState
 from hub.launch.store import Launch
 from hub.problems import Problem
+from spawners.plan import LaunchId
 
 log = logging.getLogger(__name__)
 
+_ASK_AGAIN_S = 1.0
 
 _REST = timedelta(seconds=3)
 """The hub is still busy with a server that has just been refused or ended."""
@@ -31,20 +33,38 @@ _REST = timedelta(seconds=3)
 class HandOver:
     """The service's side of the hub's list of servers."""
 
-    def __init__(self, db: Database, hub: HubClient, feed: Feed) -> None:
+    def __init__(
+        self,
+        db: Database,
+        hub: HubClient,
+        feed: Feed,
+        *,
+        grace: timedelta,
+        ask_again_s: float = _ASK_AGAIN_S,
+    ) -> None:
         self._db = db
         self._hub = hub
         self._feed = feed
+        self._grace = grace
+        self._ask_again_s = ask_again_s
+        self._beginning: set[LaunchId] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._sweeping = asyncio.Lock()
 
     def begin(self, launch: Launch) -> None:
-        """Ask the hub to start the launch's server; returns at once."""
-        self._spawn(self._begin(launch), f"hand-over-{launch.id}")
+        """Ask the hub to start the launch's server; returns at once. A second call joins the first."""
+        if launch.id not in self._beginning:
+            self._beginning.add(launch.id)
+            self._spawn(self._begin(launch), f"hand-over-{launch.id}")
 
     def abandon(self, launch: Launch) -> None:
         """Let the hub forget a launch that is being stopped, so that its route goes at once."""
-        self._spawn(self._remove(launch), f"remove-{launch.id}")
+        self._spawn(self._remove(launch, only_idle=False), f"remove-{launch.id}")
+
+    async def is_known(self, launch: Launch) -> bool | None:
+        """Whether the hub still lists the launch's server as one that runs or starts; None: unknown."""
+        servers = await self._hub.active_servers(launch.username)
+        return None if servers is None else launch.server_name in servers
 
     def _spawn(self, work: object, name: str) -> None:
         assert asyncio.iscoroutine(work)
@@ -53,15 +73,28 @@ class HandOver:
         task.add_done_callback(self._tasks.discard)
 
     async def _begin(self, launch: Launch) -> None:
-        reply = await self._hub.start_server(
-            launch.username, launch.server_name, launch.display_name, launch.request
-        )
-        if reply.answer is HubAnswer.DONE:
-            return
-        log.warning("The hub answered %s to the start of %s: %s", reply.status, launch.id, reply.text)
-        if reply.answer is HubAnswer.REFUSED:
-            # A refusal of ours is recorded by now; this is for one of the hub's own (its limits).
-            await self._refuse(launch, _hub_refusal(reply.status))
+        try:
+            while await self._is_wanted(launch):
+                reply = await self._hub.start_server(
+                    launch.username, launch.server_name, launch.display_name, launch.request
+                )
+                if reply.answer is HubAnswer.DONE:
+                    return
+                log.warning("The hub answered %s to the start of %s: %s", reply.status, launch.id, reply.text)
+                if reply.answer is HubAnswer.REFUSED:
+                    # A refusal of ours is recorded by now; this is for one of the hub's own (its limits).
+                    await self._refuse(launch, _hub_refusal(reply.status))
+                    return
+                # It may have taken the start or not: asked again, it says that it is under way.
+                await asyncio.sleep(self._ask_again_s)
+        finally:
+            self._beginning.discard(launch.id)
+
+    async def _is_wanted(self, launch: Launch) -> bool:
+        """Whether the hub has yet to come for a launch, and still may."""
+        current = await self._db.run(lambda s: store.get(s, launch.id))
+        is_waiting = current is not None and current.state in BEFORE_HOLD
+        return is_waiting and utcnow() - launch.created_at <= self._grace
 
     async def _refuse(self, launch: Launch, problem: Problem) -> None:
         def refuse(session: Session) -> Launch | None:
@@ -71,6 +104,7 @@ class HandOver:
                 LaunchState.REFUSED,
                 only_from={LaunchState.REQUESTED},
                 problem=problem.to_json(),
+                ended_at=utcnow(),
             )
 
         if await self._db.run(refuse) is not None:
@@ -88,18 +122,16 @@ class HandOver:
             settled = utcnow() - _REST
             for launch in await self._db.run(store.not_cleaned):
                 if (launch.ended_at or launch.created_at) < settled:
-                    await self._remove(launch)
+                    # Somebody may just start the same name again, before its plan has reached us.
+                    await self._remove(launch, only_idle=True)
 
-    async def _remove(self, launch: Launch) -> None:
+    async def _remove(self, launch: Launch, *, only_idle: bool) -> None:
         successor = await self._db.run(lambda s: store.live_by_server(s, launch.username, launch.server_name))
         if successor is not None and successor.id != launch.id:
             # The name lives on in a newer launch: its server is not ours to remove.
             await self._mark_clean(launch)
             return
-        if await self._hub.is_starting(launch.username, launch.server_name):
-            # Somebody starts the same name again, and its plan has not reached us yet.
-            return
-        reply = await self._hub.remove_server(launch.username, launch.server_name)
+        reply = await self._hub.remove_server(launch.username, launch.server_name, only_idle=only_idle)
         if reply.answer is HubAnswer.DONE:
             await self._mark_clean(launch)
         else:

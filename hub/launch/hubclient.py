@@ -1,4 +1,4 @@
-"""The hub's REST API, as far as the service needs it: start a server, remove a server.
+"""The hub's REST API, as far as the service needs it: start, list and remove servers.
 
 The service's token has just the scopes for that (``list:users, read:servers, start:servers,
 delete:servers``). A 5xx or no answer means *unknown*: the caller looks again later.
@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
 
-from tornado.httpclient import AsyncHTTPClient, HTTPRequest, HTTPResponse
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 
 log = logging.getLogger(__name__)
 
@@ -56,20 +56,22 @@ class HubClient:
         reply = await self._call("POST", self._server(username, server_name), body)
         return _read(reply, done={201, 202})
 
-    async def remove_server(self, username: str, server_name: str) -> HubReply:
-        """Stop and remove a named server. One that the hub does not know is done."""
-        reply = await self._call("DELETE", self._server(username, server_name), {"remove": True})
+    async def active_servers(self, username: str) -> frozenset[str] | None:
+        """Names of a person's servers that run or are about to; None if the hub does not say."""
+        reply = await self._call("GET", f"/users/{quote(username, safe='')}", None)
+        if reply is None or reply.code != 200:
+            return None
+        return frozenset(json.loads(reply.body)["servers"])
+
+    async def remove_server(self, username: str, server_name: str, *, only_idle: bool = False) -> HubReply:
+        """Stop and remove a named server. One that the hub does not know is done.
+
+        With ``only_idle`` one that is being started or looked for is left alone.
+        """
+        body = {"remove": True, "only_idle": only_idle}
+        reply = await self._call("DELETE", self._server(username, server_name), body)
         # 202: the hub is stopping it; the record goes with a later call.
         return _read(reply, done={204, 404})
-
-    async def is_starting(self, username: str, server_name: str) -> bool:
-        """Whether the hub is just starting the server, or does not say."""
-        reply = await self._call("GET", self._server(username, server_name), None)
-        if reply is None or reply.code >= 500:
-            return True
-        if reply.code != 200:
-            return False
-        return bool(json.loads(reply.body).get("pending") == "spawn")
 
     async def is_reachable(self) -> bool:
         """Whether the hub answers at all."""
@@ -95,7 +97,7 @@ class HubClient:
         )
         try:
             return await self._client.fetch(request, raise_error=False)
-        except OSError as error:
+        except (OSError, HTTPClientError) as error:  # the second: a time-out, or a connection cut off
             log.warning("The hub does not answer %s %s: %s", method, path, error)
             return None
 

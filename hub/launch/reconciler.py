@@ -11,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -21,14 +22,18 @@ from hub.launch import store
 from hub.launch.handover import HandOver
 from hub.launch.ledgering import Books
 from hub.launch.runner import Runner, utcnow
-from hub.launch.states import LIVE, MAY_RUN, EndReason, LaunchState, Target
+from hub.launch.states import BEFORE_HOLD, LIVE, MAY_RUN, EndReason, LaunchState, Target
 from hub.launch.store import Launch
-from spawners.backend import BackendError, Handle, State, Status
+from spawners.backend import Backend, BackendError, Handle, State, Status
 from spawners.plan import LaunchId
 
 log = logging.getLogger(__name__)
 
-_AT_BACKEND = {LaunchState.SUBMITTED, LaunchState.RUNNING, LaunchState.ENDING}
+AT_BACKEND = frozenset({LaunchState.SUBMITTED, LaunchState.RUNNING, LaunchState.ENDING})
+"""States in which the backend has, or had, the session."""
+
+_WITHOUT_HANDLE = frozenset({LaunchState.HELD, LaunchState.ENDING})
+"""States in which it may be unknown whether anything was started."""
 
 
 class Watcher:
@@ -43,19 +48,26 @@ class Watcher:
 
     async def look(self) -> None:
         """Ask all backends once, and end what is over."""
-        launches = await self._db.run(lambda s: store.in_states(s, _AT_BACKEND))
+        launches = await self._db.run(lambda s: store.in_states(s, AT_BACKEND))
         by_place: dict[str, list[Launch]] = defaultdict(list)
         for launch in launches:
             if launch.handle is not None:
                 by_place[launch.place or ""].append(launch)
-        self.last = {key: status for key, status in self.last.items() if key in {x.id for x in launches}}
-        for place, here in by_place.items():
-            backend = self._runner.backends.get(place)
-            if backend is None:
-                continue
-            handles: dict[LaunchId, Handle] = {launch.id: launch.handle or {} for launch in here}
-            answers = await backend.status(handles)
-            for launch in here:
+        here = {launch.id for launch in launches}
+        self.last = {key: status for key, status in self.last.items() if key in here}
+        self._running_since = {key: since for key, since in self._running_since.items() if key in here}
+        for place, placed in by_place.items():
+            async with logged(f"the look at place {place}"):
+                await self._look_at(place, placed)
+
+    async def _look_at(self, place: str, launches: Sequence[Launch]) -> None:
+        backend = self._runner.backends.get(place)
+        if backend is None:
+            return
+        handles: dict[LaunchId, Handle] = {launch.id: launch.handle or {} for launch in launches}
+        answers = await backend.status(handles)
+        for launch in launches:
+            async with logged(f"the look at launch {launch.id}"):
                 await self._follow(launch, answers.get(launch.id, Status(State.UNKNOWN)))
 
     async def _follow(self, launch: Launch, status: Status) -> None:
@@ -92,39 +104,44 @@ class Reconciler:
         self._runner = runner
         self._hand_over = hand_over
         self._grace = grace
+        self._to_ask_for: set[LaunchId] = set()
 
     async def at_start(self) -> None:
         """What a service does before it serves: go on where the last one stopped."""
+        # A stop that the hub asked for while no service ran is known to the hub alone.
+        live = await self._db.run(lambda s: store.in_states(s, AT_BACKEND))
+        self._to_ask_for = {launch.id for launch in live}
         await self.reconcile()
-        for launch in await self._db.run(lambda s: store.in_states(s, _AT_BACKEND)):
+        for launch in await self._db.run(lambda s: store.in_states(s, AT_BACKEND)):
             if launch.state is LaunchState.SUBMITTED and launch.url is not None:
                 self._runner.watch_answer(launch)
-            if launch.deadline is not None and launch.handle is not None:
-                await self._set_deadline(launch, launch.deadline)
-
-    async def _set_deadline(self, launch: Launch, deadline: datetime) -> None:
-        try:
-            await self._runner.backends[launch.place or ""].set_deadline(
-                launch.id, launch.handle or {}, deadline
-            )
-        except (BackendError, KeyError) as error:
-            log.warning("Launch %s: deadline not confirmed: %s", launch.id, error)
+            await self._runner.set_deadline(launch)
 
     async def reconcile(self) -> None:
-        """One round."""
+        """One round; a fault in one part does not keep the others from theirs."""
         for place, backend in self._runner.backends.items():
-            try:
-                found = await backend.find()
-            except BackendError as error:
-                log.warning("Place %s does not say what runs there: %s", place, error)
-                continue
-            await self._compare(place, found)
-        await self._give_up_unfinished()
-        await self._repeat_stops()
-        await self._settle_leftovers()
-        await self._hand_over.sweep()
+            async with logged(f"the comparison with place {place}"):
+                await self._compare(place, backend)
+        for part in (
+            self._hand_over_again,
+            self._repeat_stops,
+            self._runner.repeat_deadlines,
+            self._settle_leftovers,
+            self._ask_hub,
+            self._hand_over.sweep,
+        ):
+            async with logged(f"the reconciler ({part.__name__.strip('_')})"):
+                await part()
 
-    async def _compare(self, place: str, found: Mapping[LaunchId, Handle]) -> None:
+    async def _compare(self, place: str, backend: Backend) -> None:
+        # Read before the backend is asked: what is submitted meanwhile is not missing.
+        without = await self._db.run(lambda s: store.in_states(s, {LaunchState.HELD, LaunchState.ENDING}))
+        without = [x for x in without if x.handle is None and not self._runner.is_submitting(x.id)]
+        try:
+            found = await backend.find()
+        except BackendError as error:
+            log.warning("Place %s does not say what runs there: %s", place, error)
+            return
         rows = await self._db.run(lambda s: {key: store.get(s, key) for key in found})
         for launch_id, handle in found.items():
             launch = rows[launch_id]
@@ -132,14 +149,13 @@ class Reconciler:
                 await self._end_orphan(place, launch_id, handle)
             elif launch.handle is None and not self._runner.is_submitting(launch_id):
                 await self._runner.submitted(launch, dict(handle), "Found again after a restart.")
-        held = await self._db.run(lambda s: store.in_states(s, {LaunchState.HELD, LaunchState.ENDING}))
-        for launch in held:
+        for launch in without:
             if launch.place == place and launch.id not in found:
                 await self._not_found(launch)
 
     async def _end_orphan(self, place: str, launch_id: LaunchId, handle: Handle) -> None:
         """End what runs without a live row: its launch was ended or is not ours to know."""
-        log.warning("Place %s runs %s, which no live session speaks for: ending it", place, launch_id)
+        log.warning("Place %s has %s, which no live session speaks for: ending it", place, launch_id)
         try:
             await self._runner.backends[place].stop(launch_id, handle)
             await self._runner.backends[place].forget(launch_id, handle)
@@ -147,32 +163,52 @@ class Reconciler:
             log.warning("Orphan %s is not ended yet: %s", launch_id, error)
 
     async def _not_found(self, launch: Launch) -> None:
-        """A held launch that its backend does not have: nothing was started."""
-        if launch.handle is not None or self._runner.is_submitting(launch.id):
-            return
+        """A launch without a handle that its backend does not have: nothing was started."""
+        submit = launch.report_hash or ""
         if launch.target is Target.STOP or launch.state is LaunchState.ENDING:
-            reason = EndReason(launch.end_reason) if launch.end_reason else EndReason.CANCELLED
-            await self._runner.end_unstarted(launch.id, reason)
+            await self._runner.end_unstarted(
+                launch.id, EndReason.CANCELLED, only_from=_WITHOUT_HANDLE, submit=submit
+            )
         elif launch.held_at is not None and utcnow() - launch.held_at > self._grace:
-            await self._runner.end_unstarted(launch.id, EndReason.NOT_HANDED_OVER)
-        else:
+            await self._runner.end_unstarted(
+                launch.id, EndReason.NOT_HANDED_OVER, only_from=_WITHOUT_HANDLE, submit=submit
+            )
+        elif submit:
             # The hub asks again with the session's environment; then it is submitted anew.
-            await self._db.run(lambda s: store.change(s, launch.id, report_hash=None))
+            await self._runner.let_submit_again(launch)
 
-    async def _give_up_unfinished(self) -> None:
-        waiting = {LaunchState.REQUESTED, LaunchState.PLANNED}
-        for launch in await self._db.run(lambda s: store.in_states(s, waiting)):
+    async def _hand_over_again(self) -> None:
+        """Go on with launches that the hub has not come for, and give up those it had time for."""
+        for launch in await self._db.run(lambda s: store.in_states(s, BEFORE_HOLD)):
             if utcnow() - (launch.planned_at or launch.created_at) <= self._grace:
-                continue
-            if launch.state is LaunchState.REQUESTED:
+                if launch.state is LaunchState.REQUESTED:
+                    self._hand_over.begin(launch)
+            elif launch.state is LaunchState.REQUESTED:
                 await self._hand_over.give_up(launch)
             else:
-                await self._runner.end_unstarted(launch.id, EndReason.NOT_HANDED_OVER)
+                await self._runner.end_unstarted(
+                    launch.id, EndReason.NOT_HANDED_OVER, only_from={LaunchState.PLANNED}
+                )
 
     async def _repeat_stops(self) -> None:
         for launch in await self._db.run(lambda s: store.in_states(s, MAY_RUN)):
-            if launch.target is Target.STOP and launch.handle is not None:
+            if launch.target is Target.STOP:
                 self._runner.stop(launch)
+
+    async def _ask_hub(self) -> None:
+        """End sessions that the hub let go of while no service ran to be told: nobody can reach them."""
+        live = await self._db.run(lambda s: store.in_states(s, AT_BACKEND))
+        for launch in live:
+            if launch.id not in self._to_ask_for:
+                continue
+            is_known = await self._hand_over.is_known(launch)
+            if is_known is None:
+                continue  # the hub does not answer, or knows nobody of that name: no reason to end anything
+            self._to_ask_for.discard(launch.id)
+            if not is_known:
+                log.warning("The hub has let go of %s: ending it", launch.id)
+                await want_stop(self._db, self._runner, launch, EndReason.STOPPED_BY_USER)
+        self._to_ask_for &= {launch.id for launch in live}
 
     async def _settle_leftovers(self) -> None:
         """Close holds of launches that are over: a crash between two transactions left them."""
@@ -185,6 +221,15 @@ class Reconciler:
                     self._books.release_id(session, launch_id, utcnow())
 
         await self._db.run(leftovers)
+
+
+@asynccontextmanager
+async def logged(what: str) -> AsyncIterator[None]:
+    """Log a fault, and let the caller go on with the next thing."""
+    try:
+        yield
+    except Exception:
+        log.exception("Fault in %s; the others go on", what)
 
 
 async def want_stop(db: Database, runner: Runner, launch: Launch, reason: EndReason) -> None:

@@ -11,14 +11,14 @@ import asyncio
 import hashlib
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
-from tornado.httpclient import AsyncHTTPClient
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
 from hub.database import Database
 from hub.launch import store
@@ -31,6 +31,8 @@ from spawners.backend import (
     BackendError,
     BackendUnavailableError,
     EndCause,
+    State,
+    Status,
     SubmitError,
     Usage,
 )
@@ -39,6 +41,9 @@ from spawners.plan import Credentials, LaunchId
 log = logging.getLogger(__name__)
 
 _LOG_LINES = 40
+
+_NOT_STARTED = frozenset({LaunchState.HELD, LaunchState.ENDING})
+"""Where a launch is that its backend refused or does not have."""
 
 _REASONS = {
     EndCause.STOPPED: EndReason.STOPPED_BY_USER,
@@ -97,6 +102,7 @@ class Runner:
         self._submits: dict[LaunchId, asyncio.Task[None]] = {}
         self._stops: dict[LaunchId, asyncio.Task[None]] = {}
         self._probes: set[asyncio.Task[None]] = set()
+        self._deadlines: set[LaunchId] = set()
 
     # --- news -------------------------------------------------------------------------------
 
@@ -124,7 +130,11 @@ class Runner:
         task.add_done_callback(lambda _: self._submits.pop(launch.id, None))
 
     async def _submit(self, launch: Launch, environment: Mapping[str, str]) -> None:
-        backend = self.backends[launch.place or ""]
+        backend = self.backends.get(launch.place or "")
+        if backend is None:
+            text = "Its place is no longer offered."
+            await self.end_unstarted(launch.id, EndReason.START_FAILED, text, only_from=_NOT_STARTED)
+            return
         secret = secrets.token_urlsafe(32)
         prepared = await self._db.run(
             lambda s: store.change(s, launch.id, only_in={LaunchState.HELD}, report_hash=hash_secret(secret))
@@ -141,7 +151,10 @@ class Runner:
                 await self.submitted(launch, dict(step.handle), step.message)
         except SubmitError as error:
             log.warning("Launch %s was not started: %s", launch.id, error)
-            await self.end_unstarted(launch.id, EndReason.START_FAILED, str(error))
+            refused_in = {*_NOT_STARTED, LaunchState.SUBMITTED}
+            await self.end_unstarted(
+                launch.id, EndReason.START_FAILED, str(error), only_from=refused_in, nothing_runs=True
+            )
         except BackendUnavailableError as error:
             # It may run or not: the reconciler looks for it by its launch id.
             log.warning("Launch %s: it is not known whether it was started: %s", launch.id, error)
@@ -173,6 +186,9 @@ class Runner:
         saved = await self._db.run(save)
         if saved is not None:
             self.tell(saved)
+            if saved.url is not None:
+                # After a crash the session's report of its port may come before its handle is found.
+                self.watch_answer(saved)
 
     async def _stop_if_wanted(self, launch_id: LaunchId) -> None:
         launch = await self._db.run(lambda s: store.get(s, launch_id))
@@ -183,19 +199,22 @@ class Runner:
 
     async def reported(self, launch: Launch, port: int) -> None:
         """Follow up a session's report of its port: look whether it answers, then it runs."""
-        handle_host = "127.0.0.1"
-        status = await self._status_host(launch)
-        url = f"http://{status or handle_host}:{port}"
+        status = await self._status(launch)
+        url = f"http://{status.host or '127.0.0.1'}:{port}"
         saved = await self._db.run(lambda s: store.change(s, launch.id, only_in=MAY_RUN, url=url))
         if saved is not None:
             self.watch_answer(saved)
 
-    async def _status_host(self, launch: Launch) -> str | None:
-        if launch.handle is None:
-            return None
-        answers = await self.backends[launch.place or ""].status({launch.id: launch.handle})
-        answer = answers.get(launch.id)
-        return answer.host if answer else None
+    async def _status(self, launch: Launch) -> Status:
+        backend = self.backends.get(launch.place or "")
+        if launch.handle is None or backend is None:
+            return Status(State.UNKNOWN)
+        answers = await backend.status({launch.id: launch.handle})
+        return answers.get(launch.id, Status(State.UNKNOWN))
+
+    async def may_run(self, launch: Launch) -> bool:
+        """Whether a session runs as far as its backend can tell: not known to be gone."""
+        return launch.state is LaunchState.RUNNING and (await self._status(launch)).state is not State.GONE
 
     def watch_answer(self, launch: Launch) -> None:
         """Wait in the background until a submitted launch answers; for one whose port is known."""
@@ -229,13 +248,30 @@ class Runner:
     async def _probe(self, url: str) -> bool:
         try:
             reply = await self._http.fetch(url, raise_error=False, connect_timeout=2, request_timeout=5)
-        except OSError:
+        except (OSError, HTTPClientError):  # the second: a time-out, or a connection cut off
             return False
         return reply.code == 200
 
-    async def answers_now(self, launch: Launch) -> bool:
-        """Whether the session's server answers at this moment."""
-        return launch.url is not None and await self._answers(session_api_url(launch))
+    # --- time -------------------------------------------------------------------------------
+
+    async def set_deadline(self, launch: Launch) -> None:
+        """Tell the backend until when a launch may run; `repeat_deadlines` does so again if it fails."""
+        backend = self.backends.get(launch.place or "")
+        if backend is None or launch.deadline is None or launch.handle is None:
+            return
+        try:
+            await backend.set_deadline(launch.id, launch.handle, launch.deadline)
+        except BackendError as error:
+            self._deadlines.add(launch.id)
+            log.warning("Launch %s: deadline is stored but not set yet: %s", launch.id, error)
+
+    async def repeat_deadlines(self) -> None:
+        """Set again the deadlines that did not get through."""
+        again, self._deadlines = self._deadlines, set()
+        for launch_id in again:
+            launch = await self._db.run(lambda s, key=launch_id: store.get(s, key))  # type: ignore[misc]
+            if launch is not None and launch.is_live:
+                await self.set_deadline(launch)
 
     # --- stop and finish --------------------------------------------------------------------
 
@@ -244,10 +280,16 @@ class Runner:
         running = self._stops.get(launch.id)
         if running is not None:
             return running
-        task = asyncio.create_task(self._stop(launch.id), name=f"stop-{launch.id}")
+        task = asyncio.create_task(self._stop_or_log(launch.id), name=f"stop-{launch.id}")
         self._stops[launch.id] = task
         task.add_done_callback(lambda _: self._stops.pop(launch.id, None))
         return task
+
+    async def _stop_or_log(self, launch_id: LaunchId) -> None:
+        try:
+            await self._stop(launch_id)
+        except Exception:
+            log.exception("Launch %s: fault while stopping; it is tried again", launch_id)
 
     async def _stop(self, launch_id: LaunchId) -> None:
         submit = self._submits.get(launch_id)
@@ -261,7 +303,9 @@ class Runner:
             return
         self.tell(launch)
         if launch.handle is None:
-            # Nothing known was started; the reconciler asks the backend before it gives it up.
+            if launch.report_hash is None:  # never handed to the backend, and now never will be
+                await self.end_unstarted(launch.id, EndReason.CANCELLED, only_from=_NOT_STARTED)
+            # Else it is not known what was started: the reconciler asks before it gives it up.
             return
         try:
             await self.backends[launch.place or ""].stop(launch.id, launch.handle)
@@ -278,11 +322,15 @@ class Runner:
         if usage is None:
             return False
         tail = list(await backend.log_tail(launch.id, handle, lines=_LOG_LINES))
-        reason = end_reason(launch, usage)
         now = utcnow()
 
         def settle(session: Session) -> Launch | None:
-            self._books.settle(session, launch, usage, now)
+            # Read anew: a stop may have said why meanwhile.
+            current = store.get(session, launch.id)
+            if current is None or not current.is_live:
+                return None
+            reason = end_reason(current, usage)
+            self._books.settle(session, current, usage, now)
             moved = store.move(
                 session,
                 launch.id,
@@ -303,31 +351,63 @@ class Runner:
             self.tell(moved)
         return True
 
-    async def end_unstarted(self, launch_id: LaunchId, reason: EndReason, message: str = "") -> None:
-        """End a launch of which nothing ran: its hold is released."""
+    async def end_unstarted(
+        self,
+        launch_id: LaunchId,
+        reason: EndReason,
+        message: str = "",
+        *,
+        only_from: Collection[LaunchState],
+        submit: str | None = None,
+        nothing_runs: bool = False,
+    ) -> bool:
+        """End a launch of which nothing ran, and release its hold; whether it was so.
+
+        It is not ended if it has left ``only_from``; if it has a handle by now, unless its backend
+        itself said that ``nothing_runs``; or if it was submitted anew since ``submit`` (the report's
+        hash of the submit that came to nothing). Why somebody stopped it comes before ``reason``.
+        """
         now = utcnow()
-        text = f"{sentence(reason)} {message}".strip()
 
         def release(session: Session) -> Launch | None:
             launch = store.get(session, launch_id)
-            if launch is None or not launch.is_live:
+            if launch is None or (launch.handle is not None and not nothing_runs):
                 return None
-            self._books.release(session, launch, now)
+            if submit is not None and (launch.report_hash or "") != submit:
+                return None
+            why = EndReason(launch.end_reason) if launch.end_reason else reason
+            text = f"{sentence(why)} {message}".strip()[:2000]
             moved = store.move(
                 session,
                 launch_id,
                 LaunchState.ENDED,
+                only_from=only_from,
                 ended_at=now,
-                end_reason=reason,
-                end_message=text[:2000],
+                end_reason=why,
+                end_message=text,
             )
             if moved is not None:
+                self._books.release(session, moved, now)
                 store.add_event(session, launch_id, "ended", text, now)
             return moved
 
         moved = await self._db.run(release)
         if moved is not None:
             self.tell(moved)
+        return moved is not None
+
+    async def let_submit_again(self, launch: Launch) -> None:
+        """Forget a submit that came to nothing, so that the next call of the hub makes another."""
+
+        def clear(session: Session) -> Launch | None:
+            current = store.get(session, launch.id)
+            if current is None or current.handle is not None or current.report_hash != launch.report_hash:
+                return None
+            return store.change(session, launch.id, only_in={LaunchState.HELD}, report_hash=None)
+
+        cleared = await self._db.run(clear)
+        if cleared is not None:
+            self.tell(cleared)
 
     async def aclose(self) -> None:
         """Let submits that are under way hand over, then close; sessions go on."""

@@ -29,16 +29,13 @@ from hub.launch.ledgering import Books
 from hub.launch.models import LaunchRequest
 from hub.launch.planner import Planner, Prepared
 from hub.launch.runner import Runner, hash_secret, sentence, utcnow
-from hub.launch.states import MAY_RUN, EndReason, LaunchState, Target
+from hub.launch.states import BEFORE_HOLD, MAY_RUN, EndReason, LaunchState, Target
 from hub.launch.store import Launch
 from hub.launch.summary import Summary
 from hub.problems import Problem, RequestError
-from spawners.backend import BackendError
 from spawners.plan import LaunchId
 
 log = logging.getLogger(__name__)
-
-_BEFORE_SUBMIT = {LaunchState.REQUESTED, LaunchState.PLANNED}
 
 
 class LaunchService:
@@ -123,8 +120,7 @@ class LaunchService:
             )
             await self._refuse_over_quota(person, prepared)
         except RequestError as error:
-            await self._refuse(None, columns, error.problem)
-            raise
+            return await self._refuse_new(person, columns, error.problem), False
         columns |= {
             "summary": prepared.summary.model_dump(mode="json"),
             "proposal": prepared.proposal,
@@ -195,7 +191,9 @@ class LaunchService:
     ) -> Launch:
         def save(session: Session) -> Launch | None:
             if launch is not None:
-                return store.move(session, launch.id, LaunchState.PLANNED, **planned)
+                moved = store.move(session, launch.id, LaunchState.PLANNED, **planned)
+                # The hub asks for the same start once more: the newer plan takes the older's place.
+                return moved or store.change(session, launch.id, only_in={LaunchState.PLANNED}, **planned)
             row = {**columns, **planned, "display_name": display_name}
             return store.insert(session, **row, state=LaunchState.PLANNED)
 
@@ -210,17 +208,29 @@ class LaunchService:
 
     async def _claimable(self, person: Person, server_name: str, request: LaunchRequest) -> Launch | None:
         """The registered launch that the hub came for, or None for a start by plain hub REST."""
-        live = await self._db.run(lambda s: store.live_by_server(s, person.username, server_name))
-        if live is None:
+        known = await self._db.run(
+            lambda s: (
+                store.live_by_server(s, person.username, server_name)
+                or store.latest_by_server(s, person.username, server_name)
+            )
+        )
+        if known is None:
             return None
-        if live.state is LaunchState.REQUESTED:
-            if live.request == request.model_dump(mode="json"):
-                return live
-            raise refusals.session_exists(server_name)
-        if live.state is LaunchState.PLANNED:
+        if not known.is_live:
+            if known.origin != "hub" and known.planned_at is None:
+                # Cancelled while the hub was on its way here to start it: it must not start after all.
+                raise refusals.launch_over()
+            return None
+        is_same = known.request == request.model_dump(mode="json")
+        if known.state in BEFORE_HOLD and is_same:
+            return known
+        if known.state is LaunchState.PLANNED:
             # The hub gave up between plan and start, without telling; nothing was held or ran.
-            await self._runner.end_unstarted(live.id, EndReason.NOT_HANDED_OVER)
-            return None
+            ended = await self._runner.end_unstarted(
+                known.id, EndReason.NOT_HANDED_OVER, only_from={LaunchState.PLANNED}
+            )
+            if ended:
+                return None
         raise refusals.session_exists(server_name)
 
     async def start(self, launch_id: str, environment: Mapping[str, str]) -> Launch:
@@ -260,10 +270,22 @@ class LaunchService:
         return current
 
     async def wait(self, launch_id: str, timeout_s: float) -> Launch:
-        """The launch once it runs or is over, or as it is after ``timeout_s`` seconds."""
-        return await self._wait_until(
-            launch_id, timeout_s, lambda x: x.state is LaunchState.RUNNING or not x.is_live
-        )
+        """The launch once it runs or is over, or has to be started again by the hub.
+
+        The last after a crash of the service: the session's environment was in its memory alone.
+        After ``timeout_s`` seconds the launch as it is.
+        """
+
+        def is_enough(launch: Launch) -> bool:
+            lacks_start = (
+                launch.state is LaunchState.HELD
+                and launch.target is Target.RUN
+                and launch.report_hash is None
+                and not self._runner.is_submitting(launch.id)
+            )
+            return launch.state is LaunchState.RUNNING or not launch.is_live or lacks_start
+
+        return await self._wait_until(launch_id, timeout_s, is_enough)
 
     async def wait_for_end(self, launch_id: str, timeout_s: float) -> Launch:
         """The launch once it is over, or as it is after ``timeout_s`` seconds."""
@@ -305,9 +327,8 @@ class LaunchService:
 
     async def stop(self, launch: Launch, *, reason: EndReason, by: str | None) -> Launch:
         """Ask for the end of a launch; returns at once, the end follows."""
-        if launch.state in _BEFORE_SUBMIT:
-            await self._runner.end_unstarted(launch.id, EndReason.CANCELLED)
-        else:
+        ended = await self._runner.end_unstarted(launch.id, EndReason.CANCELLED, only_from=BEFORE_HOLD)
+        if not ended:
             if launch.running_at is None and reason is EndReason.STOPPED_BY_USER:
                 reason = EndReason.CANCELLED
 
@@ -337,10 +358,6 @@ class LaunchService:
         prepared = await self._planner.prepare(
             person, request, launch_id=launch.id, server_name=launch.server_name
         )
-        plan = launch.launch_plan()
-        walltime = plan.walltime + timedelta(seconds=seconds)
-        if walltime > prepared.walltime_max:
-            raise refusals.walltime_exceeded(walltime, prepared.walltime_max)
         now = utcnow()
 
         def hold(session: Session) -> Launch | None:
@@ -350,7 +367,10 @@ class LaunchService:
             assert current is not None
             assert current.deadline is not None
             assert current.plan is not None
-            new_plan = {**current.plan, "walltime": int(current.plan["walltime"]) + seconds}
+            walltime = current.launch_plan().walltime + timedelta(seconds=seconds)
+            if walltime > prepared.walltime_max:
+                raise refusals.walltime_exceeded(walltime, prepared.walltime_max)
+            new_plan = {**current.plan, "walltime": int(walltime.total_seconds())}
             changed = store.change(
                 session,
                 launch.id,
@@ -366,13 +386,7 @@ class LaunchService:
         extended = await self._db.run(hold)
         assert extended is not None
         assert extended.deadline is not None
-        try:
-            await self._runner.backends[extended.place or ""].set_deadline(
-                extended.id, extended.handle or {}, extended.deadline
-            )
-        except BackendError as error:
-            # The deadline is stored; the reconciler sets it again at the backend.
-            log.warning("Launch %s: deadline is stored but not set yet: %s", launch.id, error)
+        await self._runner.set_deadline(extended)
         self._runner.tell(extended)
         return extended
 
@@ -381,6 +395,18 @@ class LaunchService:
     async def _refuse_over_quota(self, person: Person, prepared: Prepared) -> None:
         now = utcnow()
         await self._db.run(lambda s: self._books.check(s, prepared.holds, person, now))
+
+    async def _refuse_new(self, person: Person, columns: dict[str, Any], problem: Problem) -> Launch:
+        """Keep the refusal of a launch that our pages or API asked for, and raise it."""
+        try:
+            await self._refuse(None, columns, problem)
+        except IntegrityError:
+            # The same key came twice at once: the other one's answer is the answer.
+            key, digest = columns["idempotency_key"], columns["idempotency_hash"]
+            known = await self._db.run(lambda s: store.by_idempotency_key(s, person.id, key or ""))
+            if known is not None:
+                return _same_or_refuse(known, digest)
+        raise RequestError(problem)
 
     async def _refuse(self, launch: Launch | None, columns: dict[str, Any], problem: Problem) -> None:
         def refuse(session: Session) -> Launch | None:

@@ -72,6 +72,9 @@ LIVE = frozenset(
 OVER = frozenset({LaunchState.ENDED, LaunchState.REFUSED})
 """Final states."""
 
+BEFORE_HOLD = frozenset({LaunchState.REQUESTED, LaunchState.PLANNED})
+"""States in which nothing is held and nothing was started."""
+
 MAY_RUN = frozenset({LaunchState.HELD, LaunchState.SUBMITTED, LaunchState.RUNNING, LaunchState.ENDING})
 """States in which something may run at the backend."""
 
