@@ -173,7 +173,9 @@ def quota_refusal(meter: Meter, asked: int) -> RequestError:
     if meter.limit is None or meter.limit == 0:
         detail = f"{whose} no allocation of {unit}; this session would hold {_number(asked / factor)}."
     elif meter.resource is Resource.SESSIONS:
-        detail = f"{whose} {_number(meter.limit)} {unit}, and they are all in use."
+        one = meter.limit == 1
+        said = "1 session at once, and it is" if one else f"{meter.limit} {unit}, and they are all"
+        detail = f"{whose} {said} in use."
     else:
         detail = (
             f"This session would hold {_number(asked / factor)} {unit}, and {whose.lower()} "

@@ -20,7 +20,7 @@ DAY_S = 24 * 3600
 
 @pytest.fixture(scope="module", autouse=True)
 def leaves_nothing(platform: Platform) -> Iterator[None]:
-    """After all refusals: nothing runs, nothing is held, no log has a traceback, the hub forgets the names."""
+    """After all refusals: nothing runs, nothing is held, no traceback is logged, the hub forgets."""
     yield
     nothing_started(platform)
     no_traceback(platform)
@@ -46,7 +46,8 @@ def start(who: Visitor, body: object, name: str = "try") -> httpx.Response:
 def assert_refused(reply: httpx.Response, status: int, code: str) -> None:
     assert (reply.status_code, reply.headers.get("X-PanHub-Code")) == (status, code), reply.text
     message = reply.json().get("message") or reply.json()["detail"]
-    assert " " in message and message.rstrip().endswith("."), message  # a sentence
+    assert " " in message, message
+    assert message.rstrip().endswith("."), message
     assert "Traceback" not in reply.text
 
 

@@ -119,7 +119,7 @@ def test_the_number_of_sessions_is_a_limit_until_one_ends(platform: Platform, pe
 
     refused = tobi.api("POST", "/launches", json={})
     assert (refused.status_code, refused.json()["code"]) == (429, "quota_exceeded")
-    assert refused.json()["detail"] == "You have 1 sessions at once, and they are all in use."
+    assert refused.json()["detail"] == "You have 1 session at once, and it is in use."
     assert refused.json()["quota"]["resource"] == "sessions"
     by_rest = tobi.hub("POST", "/users/tobi/servers/second", json={})
     assert (by_rest.status_code, by_rest.headers["X-PanHub-Code"]) == (429, "quota_exceeded")
