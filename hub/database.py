@@ -17,25 +17,17 @@ from sqlalchemy import Engine, MetaData, create_engine, event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
-from quota.schema import QuotaBase, UtcDateTime
+from quota.schema import QuotaBase, UtcTime
 
 T = TypeVar("T")
 
-__all__ = ["ALL_METADATA", "Database", "HubBase", "UtcDateTime", "make_engine", "sqlite_url"]
-
-_CONVENTION = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-    "pk": "pk_%(table_name)s",
-}
+__all__ = ["ALL_METADATA", "Database", "HubBase", "UtcTime", "make_engine", "sqlite_url"]
 
 
 class HubBase(DeclarativeBase):
     """Tables of the application; those of the ledger are `quota.schema.QuotaBase`."""
 
-    metadata = MetaData(naming_convention=_CONVENTION)
+    metadata = MetaData(naming_convention=QuotaBase.metadata.naming_convention)
 
 
 ALL_METADATA = (HubBase.metadata, QuotaBase.metadata)

@@ -15,7 +15,7 @@ from sqlalchemy import JSON, ForeignKey, String, Text, UniqueConstraint, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from hub.database import HubBase, UtcDateTime
+from hub.database import HubBase, UtcTime
 from hub.identity.claims import ClaimError, Identity, check_username
 from hub.identity.models import Person, PosixClaim, StaffRole
 
@@ -37,8 +37,8 @@ class PersonRow(HubBase):
     roles: Mapped[list[str]] = mapped_column(JSON)
     posix: Mapped[dict[str, Any]] = mapped_column(JSON)
     is_blocked: Mapped[bool] = mapped_column(default=False)
-    first_seen: Mapped[datetime] = mapped_column(UtcDateTime)
-    last_seen: Mapped[datetime] = mapped_column(UtcDateTime)
+    first_seen: Mapped[datetime] = mapped_column(UtcTime)
+    last_seen: Mapped[datetime] = mapped_column(UtcTime)
 
 
 class PersonChangeRow(HubBase):
@@ -48,7 +48,7 @@ class PersonChangeRow(HubBase):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     person_id: Mapped[int] = mapped_column(ForeignKey("persons.id"), index=True)
-    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    at: Mapped[datetime] = mapped_column(UtcTime)
     by: Mapped[str] = mapped_column(String(100))
     reason: Mapped[str] = mapped_column(Text)
     before: Mapped[dict[str, Any]] = mapped_column(JSON)

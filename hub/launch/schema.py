@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, Enum, ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from hub.database import HubBase, UtcDateTime
+from hub.database import HubBase, UtcTime
 from hub.launch.states import LIVE, LaunchState, Target
 
 _LIVE_SQL = text("state IN ({})".format(", ".join(f"'{state.value}'" for state in sorted(LIVE))))
@@ -57,13 +57,13 @@ class LaunchRow(HubBase):
     report_hash: Mapped[str | None] = mapped_column(String(64))
     url: Mapped[str | None] = mapped_column(String(200))
 
-    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
-    planned_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    held_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    submitted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    running_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    deadline: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    ended_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcTime)
+    planned_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    held_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    submitted_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    running_at: Mapped[datetime | None] = mapped_column(UtcTime)
+    deadline: Mapped[datetime | None] = mapped_column(UtcTime)
+    ended_at: Mapped[datetime | None] = mapped_column(UtcTime)
 
     stop_by: Mapped[str | None] = mapped_column(String(32))
     end_reason: Mapped[str | None] = mapped_column(String(24))
@@ -85,6 +85,6 @@ class EventRow(HubBase):
 
     launch_id: Mapped[str] = mapped_column(ForeignKey("launches.id"), primary_key=True)
     seq: Mapped[int] = mapped_column(primary_key=True)
-    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    at: Mapped[datetime] = mapped_column(UtcTime)
     step: Mapped[str] = mapped_column(String(16))
     message: Mapped[str] = mapped_column(String(500))
