@@ -1,6 +1,6 @@
 """Runs the benchmarks: ``python -m tests.bench [name…]``, or ``ONLY=<name>`` for one.
 
-Every module of this folder that has ``NAME`` and ``run`` is one. Ends with 1 if a goal was missed
+Every module of this folder that has ``NAME`` (that of its file) and ``run`` is one. Ends with 1 if a goal was missed
 or a benchmark could not run.
 """
 
@@ -12,7 +12,6 @@ import time
 import traceback
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 from tests.bench.harness import save, table
 
@@ -20,30 +19,27 @@ from tests.bench.harness import save, table
 def main(names: list[str]) -> int:
     """Run the named benchmarks, or all."""
     wanted = set(names) or {name for name in [os.environ.get("ONLY", "")] if name}
-    found = {module.NAME: module for module in _modules()}
-    if unknown := wanted - found.keys():
-        print(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(sorted(found))}")
+    there = {path.stem for path in Path(__file__).parent.glob("[a-z]*.py")} - {"harness"}
+    if unknown := wanted - there:
+        print(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(sorted(there))}")
         return 2
-    return max([_run(found[name]) for name in sorted(wanted or found)], default=0)
+    return max([_run(name) for name in sorted(wanted or there)], default=0)
 
 
-def _modules() -> list[ModuleType]:
-    names = sorted(path.stem for path in Path(__file__).parent.glob("[a-z]*.py") if path.stem != "harness")
-    modules = [import_module(f"tests.bench.{name}") for name in names]
-    return [module for module in modules if hasattr(module, "NAME") and hasattr(module, "run")]
-
-
-def _run(bench: ModuleType) -> int:
+def _run(name: str) -> int:
     began = time.perf_counter()
     try:
-        rows = bench.run()
+        bench = import_module(f"tests.bench.{name}")
+        rows = bench.run() if hasattr(bench, "NAME") else None
     except Exception:
         # One that cannot run must not hide the others.
         traceback.print_exc()
-        print(f"\n{bench.NAME}: failed\n")
+        print(f"\n{name}: failed\n", flush=True)
         return 1
+    if rows is None:
+        return 0  # a helper of benchmarks
     path = save(bench.NAME, rows)
-    print(f"\n{bench.NAME}: {time.perf_counter() - began:.0f} s, {path}\n\n{table(rows)}\n", flush=True)
+    print(f"\n{name}: {time.perf_counter() - began:.0f} s, {path}\n\n{table(rows)}\n", flush=True)
     return int(any(row.met is False for row in rows))
 
 
