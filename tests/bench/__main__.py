@@ -1,7 +1,7 @@
 """Runs the benchmarks: ``python -m tests.bench [name…]``, or ``ONLY=<name>`` for one.
 
-Every module of this folder that has ``NAME`` (that of its file) and ``run`` is one. Ends with 1 if a goal was missed
-or a benchmark could not run.
+Every module of this folder that has ``NAME`` (that of its file) and ``run`` is one. Ends with 1
+if a goal was missed or a benchmark could not run.
 """
 
 from __future__ import annotations
