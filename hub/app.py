@@ -39,9 +39,8 @@ from hub.launch.states import MAY_RUN, EndReason
 from hub.launch.store import Launch, in_states
 from hub.pages.formview import Forms
 from hub.pages.render import Renderer
-from hub.pages.streams import static_folder
 from hub.settings import SERVICE_CLIENT_ID, SERVICE_PREFIX, Settings, read_secret
-from hub.static.collect import load_manifest
+from hub.static.collect import load_manifest, static_folder
 from profiles.loader import Profiles, load_profiles
 from quota.ledger import Ledger
 from quota.policy import Policy
@@ -128,6 +127,7 @@ class App:
             planner=self.planner,
             launches=self.launches,
             notebooks=self.notebooks,
+            backends=self.backends,
         )
         self.hub_auth = _hub_auth(settings)
         self._loops: list[asyncio.Task[None]] = []

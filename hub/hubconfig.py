@@ -13,8 +13,10 @@ import jupyterhub.app
 from hub.bounded import BoundedServer
 from hub.hubhandlers import hub_handlers
 from hub.identity.authenticator import PanAuthenticator
+from hub.pages.render import HUB_TEMPLATES, hub_template_vars
 from hub.proxywatch import WatchedProxy
 from hub.settings import SERVICE_CLIENT_ID, SERVICE_NAME, SERVICE_PREFIX, Settings, read_secret
+from hub.static.collect import load_manifest, static_folder
 from spawners.panspawner import PanSpawner
 
 _MAX_BODY = 256 * 1024
@@ -61,8 +63,12 @@ def configure(c: Any, settings: Settings) -> None:
     c.JupyterHub.allow_named_servers = True
     c.JupyterHub.concurrent_spawn_limit = 0
 
-    # Pages live in the service; the hub keeps login and routes.
+    # Pages live in the service; the hub keeps login, logout and errors, which look like ours.
     c.JupyterHub.default_url = f"{SERVICE_PREFIX}/"
+    c.JupyterHub.template_paths = [str(HUB_TEMPLATES)]
+    c.JupyterHub.template_vars = hub_template_vars(
+        SERVICE_PREFIX, load_manifest(static_folder()), settings.site.name
+    )
     c.JupyterHub.services = [
         {
             "name": SERVICE_NAME,

@@ -72,7 +72,10 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """What a place has free now. None: the place does not say."""
+    """What a place has free now. None: the place does not say.
+
+    ``is_isolated``: a session sees nothing but its own data, whatever its processes try.
+    """
 
     is_reachable: bool
     cpus_free: int | None = None
@@ -82,6 +85,7 @@ class Availability:
     gpus_free: int | None = None
     gpus_total: int | None = None
     note: str = ""
+    is_isolated: bool = True
 
 
 @dataclass(frozen=True, slots=True)

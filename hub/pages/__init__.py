@@ -55,7 +55,8 @@ Changes (POST, 303)                          fields → where to
 ``/operate/allocations/{key}``               ``limit`` (hours, sessions or empty), ``reason`` → ``/operate``
 ===========================================  =========================================================
 
-``next`` is one of ``home``, ``launch``, ``operate``: a name, never an address.
+``next`` is one of ``home``, ``launch``, ``operate``: a name, never an address. A stop from within the
+form says ``form``, and leads back to the form as it stands.
 
 Event streams (GET, ``text/event-stream``). EventSource cannot send headers, so these two skip the
 XSRF check; a page of another site cannot read them, and they change nothing.

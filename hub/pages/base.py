@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 from hub.api.base import PersonHandler
 from hub.launch import store
 from hub.launch.runner import utcnow
+from hub.launch.states import LIVE
 from hub.launch.store import Launch
 from hub.pages.cards import Cards
 from hub.pages.views import Viewer
@@ -55,9 +58,10 @@ class PageHandler(PersonHandler):
         xsrf = self.xsrf_text if person is not None else ""
         self.finish(self.app.renderer.problem(problem, viewer=viewer, xsrf=xsrf))
 
-    def to(self, *segments: str, **query: str) -> None:
-        """Answer a change: see the page that shows what came of it."""
-        self.redirect(self.app.renderer.url(*segments, **query), status=303)
+    def to(self, *segments: str, fields: Sequence[tuple[str, str]] = ()) -> None:
+        """Answer a change: see the page that shows what came of it, with ``fields`` as its query."""
+        query = f"?{urlencode(fields)}" if fields else ""
+        self.redirect(self.app.renderer.url(*segments) + query, status=303)
 
     def to_next(self, launch: Launch) -> None:
         """Go where the form said: a name, never an address."""
@@ -67,9 +71,13 @@ class PageHandler(PersonHandler):
         else:
             self.to(*_NEXT.get(name, ()))
 
-    def cards(self) -> Cards:
-        """Builder of cards for this moment."""
-        return Cards(self.app.watcher.last, utcnow(), self.app.launches.extend_step)
+    def cards(self, live: Sequence[Launch] = ()) -> Cards:
+        """Builder of cards for this moment; ``live`` are the person's sessions."""
+        return Cards(self.app.watcher.last, utcnow(), self.app.launches.extend_step, live)
+
+    async def live_launches(self) -> list[Launch]:
+        """This person's launches that are not over, newest first."""
+        return await self.app.db.run(lambda s: store.of_person(s, self.person.id, states=LIVE))
 
     async def query_launch(self, launch_id: str) -> Launch:
         """Launch named by a query argument or path, if it is this person's."""

@@ -69,18 +69,29 @@ _STEPS = (
 
 
 class Cards:
-    """Builds the views of one moment: ``statuses`` is what the backends last said."""
+    """Builds the views of one moment.
 
-    def __init__(self, statuses: Mapping[LaunchId, Status], now: datetime, extend_step: timedelta) -> None:
+    ``statuses`` is what the backends last said, ``live`` the sessions of whoever looks.
+    """
+
+    def __init__(
+        self,
+        statuses: Mapping[LaunchId, Status],
+        now: datetime,
+        extend_step: timedelta,
+        live: Sequence[Launch] = (),
+    ) -> None:
         self._statuses = statuses
         self._now = now
         self._extend_step = extend_step
+        self._live = live
 
     def card(self, launch: Launch) -> SessionCard:
         """Card of a launch, live or over."""
         said = summary_of(launch)
         status = self._statuses.get(launch.id)
         is_unknown = status is not None and status.state is State.UNKNOWN
+        is_queued = status is not None and status.state is State.PENDING and bool(status.reason)
         walltime = timedelta(
             seconds=launch.plan["walltime"] if launch.plan else said.walltime_s if said else 0
         )
@@ -106,6 +117,7 @@ class Cards:
             extend_by=steps,
             can_extend=can_extend,
             is_unknown=is_unknown,
+            is_queued=is_queued,
         )
 
     def _step(self, launch: Launch, status: Status | None, *, is_unknown: bool) -> str:
@@ -162,7 +174,7 @@ class Cards:
 
     def notice(self, launch: Launch) -> Notice | None:
         """What went wrong with a launch, or None if nothing did."""
-        refusal = refusal_of(launch)
+        refusal = refusal_of(launch, self._live)
         if refusal is None:
             return None
         return Notice(
@@ -194,7 +206,7 @@ class Cards:
             card=self.card(launch),
             steps=steps_of(launch),
             events=tuple(Event(event.seq, event.at, event.message) for event in events),
-            refusal=refusal_of(launch),
+            refusal=refusal_of(launch, self._live),
             log_tail=tuple(launch.log_tail or ()),
             end_reason=reason if launch.state is LaunchState.ENDED else None,
             ended_at=launch.ended_at if not launch.is_live else None,
@@ -251,10 +263,10 @@ def payer_title(said: LaunchSummary | None) -> str:
     return f"Proposal {said.payer.title}" if said.payer.id == "proposal" else "Yours"
 
 
-def refusal_of(launch: Launch) -> Refusal | None:
-    """Why a launch did not start, or failed."""
+def refusal_of(launch: Launch, live: Sequence[Launch] = ()) -> Refusal | None:
+    """Why a launch did not start, or failed; ``live`` are sessions that may be in its way."""
     if launch.problem is not None:
-        return refusing.with_actions(Problem.from_json(launch.problem), _again(launch))
+        return refusing.with_actions(Problem.from_json(launch.problem), _again(launch), live)
     if launch.state is not LaunchState.ENDED or launch.end_reason is None:
         return None
     reason = EndReason(launch.end_reason)

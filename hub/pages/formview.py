@@ -6,7 +6,7 @@ is the engine's own dry run. Nothing here computes a hold or a verdict.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -17,10 +17,12 @@ from hub.launch.models import Input, InputKind, LaunchRequest
 from hub.launch.notebooks import AUTO, Notebooks
 from hub.launch.planner import Planner
 from hub.launch.service import LaunchService
+from hub.launch.store import Launch
 from hub.launch.summary import HoldSummary
 from hub.launch.summary import Summary as LaunchSummary
 from hub.pages import refusing
 from hub.pages.cards import grants_of, payer_title, resources_of
+from hub.pages.places import place_warning, place_words
 from hub.pages.state import NO_TEMPLATE, fields_of
 from hub.pages.views import (
     Action,
@@ -41,6 +43,7 @@ from hub.problems import Problem, RequestError
 from profiles.choose import Offer, offers
 from profiles.loader import Profiles
 from quota.models import Enforcement, Resource
+from spawners.backend import Availability, Backend
 from spawners.plan import Interface, Size
 from templates.matching import Match, Verdict
 from templates.techniques import panet
@@ -62,15 +65,19 @@ class Forms:
         planner: Planner,
         launches: LaunchService,
         notebooks: Notebooks,
+        backends: Mapping[str, Backend],
     ) -> None:
         self._access = access
         self._profiles = profiles
         self._planner = planner
         self._launches = launches
         self._notebooks = notebooks
+        self._backends = backends
 
-    async def form(self, person: Person, request: LaunchRequest, query: str) -> FormView:
-        """The form as it stands for a request."""
+    async def form(
+        self, person: Person, request: LaunchRequest, query: str, live: Sequence[Launch] = ()
+    ) -> FormView:
+        """The form as it stands for a request; ``live`` are the person's sessions."""
         granted, problem = await self._granted(person, request)
         matches = await self._notebooks.ranked(granted)
         if request.template == AUTO:
@@ -79,7 +86,8 @@ class Forms:
         offered = offers(self._profiles, await self._planner.subject(person))
         offer = _chosen_offer(offered, request, said)
         data = await self.data(person, query)
-        summary = self.summary(said, problem or refused, offer, request)
+        summary = self.summary(said, problem or refused, offer, request, live)
+        free = await self._free({one.place for one in offered})
         return FormView(
             chosen=_chosen(granted),
             data=replace(data, problem=data.problem or ("" if problem is None else problem.detail)),
@@ -87,7 +95,7 @@ class Forms:
             interfaces=tuple(
                 Choice(i.value, _TITLES[i], is_chosen=i is request.interface) for i in offer.interfaces
             ),
-            profiles=_profiles(offered, offer, said),
+            profiles=_profiles(offered, offer, request, free),
             sizes=_sizes(offer, request),
             durations=_durations(offer, request),
             payers=_payers(granted, request, said),
@@ -96,6 +104,10 @@ class Forms:
             display_name=request.display_name or "",
             max_walltime=offer.walltime_max,
         )
+
+    async def _free(self, places: Iterable[str]) -> dict[str, Availability]:
+        """What each place has free now."""
+        return {x: await self._backends[x].availability() for x in places if x in self._backends}
 
     async def _granted(
         self, person: Person, request: LaunchRequest
@@ -166,12 +178,17 @@ class Forms:
         )
 
     def summary(
-        self, said: LaunchSummary | None, problem: Problem | None, offer: Offer | None, request: LaunchRequest
+        self,
+        said: LaunchSummary | None,
+        problem: Problem | None,
+        offer: Offer | None,
+        request: LaunchRequest,
+        live: Sequence[Launch] = (),
     ) -> Summary:
         """The engine's dry run as the page shows it, its refusal with ways out."""
         refusal = None
         if problem is not None:
-            refusal = refusing.with_actions(problem, _ways_out(problem, offer, request))
+            refusal = refusing.with_actions(problem, _ways_out(problem, offer, request), live)
         if said is None:
             return _without_dry_run(offer, request, refusal)
         return Summary(
@@ -284,23 +301,34 @@ def _chosen_offer(offered: Sequence[Offer], request: LaunchRequest, said: Launch
     return found if found is not None and found.is_allowed else default
 
 
-def _profiles(offered: Sequence[Offer], chosen: Offer, said: LaunchSummary | None) -> tuple[Choice, ...]:
-    return tuple(
-        Choice(
-            value=offer.profile,
-            title=offer.title,
-            why=offer.why_not or (said.place_note if said and offer is chosen else offer.description),
-            is_chosen=offer is chosen,
-            is_allowed=offer.is_allowed,
-        )
-        for offer in offered
+def _profiles(
+    offered: Sequence[Offer], chosen: Offer, request: LaunchRequest, free: Mapping[str, Availability]
+) -> tuple[Choice, ...]:
+    return tuple(_profile(offer, offer is chosen, request, free.get(offer.place)) for offer in offered)
+
+
+def _profile(offer: Offer, is_chosen: bool, request: LaunchRequest, free: Availability | None) -> Choice:
+    words = place_words(free, _size(offer, request)) if free else ""
+    return Choice(
+        value=offer.profile,
+        title=offer.title,
+        detail=f"on {offer.place_title[:1].lower()}{offer.place_title[1:]}",
+        why=offer.why_not or words or offer.description,
+        is_chosen=is_chosen,
+        is_allowed=offer.is_allowed,
+        warning=place_warning(free) if free and offer.is_allowed else "",
     )
 
 
+def _size(offer: Offer, request: LaunchRequest) -> Size:
+    by_id = {size.id: size for size in offer.sizes}
+    return by_id.get(request.size or "") or by_id[offer.default_size]
+
+
 def _sizes(offer: Offer, request: LaunchRequest) -> tuple[Choice, ...]:
-    chosen = request.size if request.size in {size.id for size in offer.sizes} else offer.default_size
+    chosen = _size(offer, request)
     return tuple(
-        Choice(size.id, size.title, detail=_size_detail(size), is_chosen=size.id == chosen)
+        Choice(size.id, size.title, detail=_size_detail(size), is_chosen=size is chosen)
         for size in offer.sizes
     )
 

@@ -12,14 +12,18 @@ from hub.launch import store
 from hub.launch.ledgering import holder_of
 from hub.launch.models import LaunchRequest
 from hub.launch.runner import utcnow
-from hub.launch.states import LIVE, EndReason
+from hub.launch.states import EndReason
 from hub.launch.store import Launch
 from hub.pages.base import RECENT_NOTICE, PageHandler
 from hub.pages.cards import Cards
 from hub.pages.refusing import meter_view
+from hub.pages.state import fields_of, state_of, to_request
 from hub.pages.views import HomeView, Meter, RecentRow
 from hub.problems import RequestError
 from quota.models import AccountKind, AccountRef
+
+_STOP_WAIT_S = 10.0
+"""How long a person who stops one session to start another waits for its end."""
 
 
 class HomeBase(PageHandler):
@@ -27,9 +31,9 @@ class HomeBase(PageHandler):
 
     async def home(self, query: str = "") -> HomeView:
         """All of the home page."""
-        live = await self.app.db.run(lambda s: store.of_person(s, self.person.id, states=LIVE))
+        live = await self.live_launches()
         over = await self.recent_launches(60)
-        cards = self.cards()
+        cards = self.cards(live)
         return HomeView(
             cards=tuple(cards.card(launch) for launch in live),
             notices=self._notices(cards, over),
@@ -126,7 +130,8 @@ class ProgressPage(PageHandler):
         """A launch from request to end."""
         launch = await self.own_launch(launch_id)
         events = await self.app.db.run(lambda s: store.events_after(s, launch_id, 0))
-        self.show(self.template, progress=self.cards().progress(launch, events))
+        cards = self.cards(await self.live_launches())
+        self.show(self.template, progress=cards.progress(launch, events))
 
 
 class ProgressPart(ProgressPage):
@@ -145,6 +150,12 @@ class StopLaunch(PageHandler):
             is_own = launch.person_id == self.person.id
             reason = EndReason.STOPPED_BY_USER if is_own else EndReason.STOPPED_BY_OPERATOR
             await self.app.launches.stop(launch, reason=reason, by=self.person.username)
+        if self.get_body_argument("next", "") == "form":
+            # Its hold was in the way of what the form asks for: show that again when it is given back.
+            await self.app.launches.wait_for_end(launch.id, _STOP_WAIT_S)
+            request = to_request(state_of(self.request.body_arguments), self.app.library)
+            self.to("new", fields=fields_of(request))
+            return
         self.to_next(launch)
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
-
 from hub.launch import store
 from hub.launch.models import LaunchRequest
 from hub.pages.base import PageHandler
 from hub.pages.formview import Forms
 from hub.pages.state import fields_of, state_of, to_request
-from hub.pages.views import LaunchView, TemplateView
+from hub.pages.views import FormView, LaunchView, TemplateView
 from hub.problems import RequestError
 from profiles.choose import offers
 from templates.catalogue import Template
@@ -40,6 +38,10 @@ class FormBase(PageHandler):
             update["template"] = "auto"
         return request.model_copy(update=update)
 
+    async def form(self, request: LaunchRequest) -> FormView:
+        """The form as it stands for a request."""
+        return await self.forms.form(self.person, request, self.search(), await self.live_launches())
+
     def search(self) -> str:
         """Text searched for in the data."""
         return self.get_argument("q", "")[:100].strip()
@@ -50,8 +52,7 @@ class NewPage(FormBase):
 
     async def get(self) -> None:
         """The form."""
-        form = await self.forms.form(self.person, await self.request_of_query(), self.search())
-        self.show("new.html", form=form)
+        self.show("new.html", form=await self.form(await self.request_of_query()))
 
 
 class FormPart(FormBase):
@@ -59,8 +60,7 @@ class FormPart(FormBase):
 
     async def get(self) -> None:
         """The form's fields for another choice."""
-        form = await self.forms.form(self.person, await self.request_of_query(), self.search())
-        self.show("parts/form.html", form=form)
+        self.show("parts/form.html", form=await self.form(await self.request_of_query()))
 
 
 class SummaryPart(FormBase):
@@ -73,7 +73,8 @@ class SummaryPart(FormBase):
         offered = offers(self.app.profiles, await self.app.planner.subject(self.person))
         wanted = said.profile.id if said else request.profile
         offer = next((x for x in offered if x.profile == wanted), offered[0] if offered else None)
-        self.show("parts/summary.html", summary=self.forms.summary(said, problem, offer, request))
+        live = await self.live_launches() if problem else ()
+        self.show("parts/summary.html", summary=self.forms.summary(said, problem, offer, request, live))
 
 
 class DataPart(FormBase):
@@ -94,7 +95,8 @@ class LaunchLinkPage(FormBase):
         if said is not None and said.template is not None:
             chosen = f"{said.template.id}@{said.template.version}"
             request = request.model_copy(update={"template": chosen})
-        summary = self.forms.summary(said, problem, None, request)
+        live = await self.live_launches() if problem else ()
+        summary = self.forms.summary(said, problem, None, request, live)
         self.show("launch.html", launch=LaunchView(summary, fields_of(request)))
 
 
@@ -106,20 +108,14 @@ class StartLaunch(FormBase):
         state = state_of(self.request.body_arguments)
         request = to_request(state, self.app.library)
         if self.get_body_argument("update", ""):
-            self.redirect(self.app.renderer.url("new") + "?" + query_of(request), status=303)
+            self.to("new", fields=fields_of(request))
             return
         try:
             launch, _ = await self.app.launches.register(self.person, request, origin="form")
         except RequestError as error:
-            form = await self.forms.form(self.person, request, self.search())
-            self.show("new.html", status=error.problem.status, form=form)
+            self.show("new.html", status=error.problem.status, form=await self.form(request))
             return
         self.to("launches", launch.id)
-
-
-def query_of(request: LaunchRequest) -> str:
-    """A request as the query of an address."""
-    return urlencode(fields_of(request))
 
 
 class DataPage(FormBase):

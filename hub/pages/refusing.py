@@ -1,18 +1,24 @@
-"""From a problem to a refusal on a page: with its meter, and the next steps as buttons."""
+"""From a problem to a refusal on a page: with its meter, what uses it up, and next steps as buttons."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from hub.pages.views import Action, Amount, Meter, Refusal
+from hub.launch.ledgering import stored_lines
+from hub.launch.store import Launch
+from hub.pages.views import Action, Amount, Meter, Refusal, SessionUse
 from hub.problems import Problem
-from quota.models import AccountKind, Enforcement, Resource
+from quota.models import AccountKind, AccountRef, Enforcement, Resource
 from quota.models import Meter as LedgerMeter
 
 
-def with_actions(problem: Problem, actions: tuple[Action, ...] = ()) -> Refusal:
-    """The refusal of a problem; where quota is the cause, with how much of what."""
+def with_actions(problem: Problem, actions: tuple[Action, ...] = (), live: Iterable[Launch] = ()) -> Refusal:
+    """The refusal of a problem; where quota is the cause, with how much of what.
+
+    ``live`` are the sessions of whoever looks: those that use up what is refused are named.
+    """
     quota = problem.extra.get("quota")
     if not isinstance(quota, dict):
         return Refusal(problem, actions=actions)
@@ -21,8 +27,31 @@ def with_actions(problem: Problem, actions: tuple[Action, ...] = ()) -> Refusal:
         problem,
         meter=_stored_meter(quota, resource),
         asked=Amount(resource, int(quota["asked"])),
+        using=_using(AccountRef(AccountKind(quota["account_kind"]), quota["account"]), resource, live),
         actions=actions,
     )
+
+
+def _using(account: AccountRef, resource: Resource, live: Iterable[Launch]) -> tuple[SessionUse, ...]:
+    """Sessions that hold some of an account's resource."""
+    held = [(launch, _held(launch, account, resource)) for launch in live]
+    return tuple(
+        SessionUse(
+            launch.id, launch.display_name or launch.server_name, Amount(resource, amount), launch.deadline
+        )
+        for launch, amount in held
+        if amount
+    )
+
+
+def _held(launch: Launch, account: AccountRef, resource: Resource) -> int:
+    """What a launch holds of an account, extensions included (the stored lines are of its start)."""
+    amount = sum(x.amount for x in stored_lines(launch) if (x.account, x.resource) == (account, resource))
+    if not amount or resource is Resource.SESSIONS:
+        return amount
+    plan = launch.launch_plan()
+    share = plan.size.gpus if resource is Resource.GPU_SECONDS else plan.size.cpus
+    return share * int(plan.walltime.total_seconds())
 
 
 def _stored_meter(quota: dict[str, Any], resource: Resource) -> Meter:

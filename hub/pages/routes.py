@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from hub.pages import allocations, home, newsession, streams, usagepage
 from hub.pages.signedout import SignedOutPage
+from hub.static.collect import static_folder
 
 if TYPE_CHECKING:
     from hub.app import App
@@ -44,7 +45,7 @@ def page_routes(app: App) -> list[Any]:
         "/events": streams.HomeEvents,
         f"/launches/{_LAUNCH}/events": streams.LaunchPageEvents,
     }
-    static = {"path": str(streams.static_folder())}
+    static = {"path": str(static_folder())}
     return [
         *((f"{app.prefix}{path}", handler, {"app": app}) for path, handler in pages.items()),
         (f"{app.prefix}/static/(.*)", streams.StaticFiles, static),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from tornado.iostream import StreamClosedError
 from tornado.web import StaticFileHandler
@@ -86,8 +85,3 @@ class StaticFiles(StaticFileHandler):
         self.set_header("Cache-Control", f"public, max-age={_YEAR_S}, immutable")
         self.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
         self.set_header("X-Content-Type-Options", "nosniff")
-
-
-def static_folder() -> Path:
-    """Folder that `hub.static.collect` fills."""
-    return Path(__file__).resolve().parents[2] / "build" / "static"

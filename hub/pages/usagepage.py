@@ -20,6 +20,7 @@ from hub.pages.allocations import allocation_rows, audit_rows
 from hub.pages.base import PageHandler
 from hub.pages.cards import resources_of, summary_of
 from hub.pages.home import sessions_csv
+from hub.pages.places import place_words
 from hub.pages.refusing import meter_view
 from hub.pages.views import (
     Amount,
@@ -153,10 +154,8 @@ class OperatePage(PageHandler):
         found = []
         for place, backend in self.app.backends.items():
             free = await backend.availability()
-            said = free.note or ("answers" if free.is_reachable else "does not answer")
-            if free.cpus_free is not None and free.cpus_total is not None:
-                said = f"{free.cpus_free} of {free.cpus_total} CPU free. {said}"
-            found.append((self.app.profiles.places[place].title, said))
+            said = ". ".join(text for text in (place_words(free), free.note) if text)
+            found.append((self.app.profiles.places[place].title, said or "Answers"))
         return tuple(found)
 
 

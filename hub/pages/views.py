@@ -241,7 +241,10 @@ class Summary:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """One of several values of a form field. ``why`` explains the verdict or why it is not allowed."""
+    """One of several values of a form field.
+
+    ``why`` explains the verdict or why it is not allowed, ``warning`` what to know before taking it.
+    """
 
     value: str
     title: str
@@ -249,6 +252,7 @@ class Choice:
     is_chosen: bool = False
     is_allowed: bool = True
     detail: str = ""
+    warning: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,11 @@ def collect(modules: Path, out: Path) -> dict[str, str]:
     return manifest
 
 
+def static_folder() -> Path:
+    """Folder of the checkout from which service and hub show the collected files."""
+    return Path(__file__).resolve().parents[2] / "build" / "static"
+
+
 def load_manifest(out: Path) -> dict[str, str]:
     """Manifest that `collect` wrote to ``out``.
 
@@ -122,7 +127,7 @@ def main() -> None:
     """Entry point of ``python -m hub.static.collect``."""
     parser = argparse.ArgumentParser(description="Collect the static files of the pages.")
     parser.add_argument("--modules", type=Path, default=Path("node_modules"), help="where npm installed")
-    parser.add_argument("--out", type=Path, default=Path("build/static"), help="folder to write")
+    parser.add_argument("--out", type=Path, default=static_folder(), help="folder to write")
     arguments = parser.parse_args()
     manifest = collect(arguments.modules, arguments.out)
     print(f"{len(manifest)} static files in {arguments.out}")

@@ -136,6 +136,7 @@ class Preparer:
             gpus_free=0,
             gpus_total=0,
             note=f"{kept} ({isolation.reason}). Limits: {how}.",
+            is_isolated=isolation.kind == "bubblewrap",
         )
 
 
