@@ -125,12 +125,12 @@ class Books:
             for line in stored_lines(launch)
             if line.resource in factors
         ]
-        before = _held(self.ledger, session, launch.id)
+        before = self.ledger.holding(session, launch.id)
         try:
             after = self.ledger.extend(session, launch.id, key, lines, now=now)
         except QuotaExceededError as error:
             raise quota_refusal(error.meter, error.asked) from error
-        return sum(line.amount for line in after.lines) != before
+        return before is None or after.lines != before.lines
 
     def settle(self, session: Session, launch: Launch, usage: Usage, now: datetime) -> None:
         """Charge what ran and release the rest; a second call changes nothing."""
@@ -158,11 +158,6 @@ class Books:
     def open_launches(self, session: Session) -> list[LaunchId]:
         """Launches that hold something."""
         return [LaunchId(holding.launch_id) for holding in self.ledger.open_holds(session)]
-
-
-def _held(ledger: Ledger, session: Session, launch_id: str) -> int:
-    found = [h for h in ledger.open_holds(session) if h.launch_id == launch_id]
-    return sum(line.amount for holding in found for line in holding.lines)
 
 
 def quota_refusal(meter: Meter, asked: int) -> RequestError:
