@@ -88,6 +88,9 @@ class ServerHandler(UserServerAPIHandler):  # type: ignore[misc, unused-ignore]
         self._starting.add(key)
         try:
             await super().post(user_name, server_name)
+        except asyncio.CancelledError:
+            # The hub cancels a start that is asked to stop; this request itself is never cancelled.
+            raise _refused(409, "launch_cancelled", "The start was cancelled.") from None
         finally:
             self._starting.discard(key)
 

@@ -10,7 +10,7 @@ import json
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from jupyterhub.services.auth import HubOAuthenticated
+from jupyterhub.services.auth import HubOAuthenticated, UserNotAllowed
 from pydantic import BaseModel, ValidationError
 from tornado.web import HTTPError, RequestHandler
 
@@ -150,7 +150,7 @@ class PersonHandler(HubOAuthenticated, BaseHandler):
         """
         model = await self.hub_auth.get_user(self, sync=False)
         if model is not None:
-            model = self.check_hub_user(model) if model.get("kind") == "user" else None
+            model = self._allowed(model)
         if model is None:
             self.refuse_stranger()
             return
@@ -162,6 +162,22 @@ class PersonHandler(HubOAuthenticated, BaseHandler):
         self.person = person
         if self.request.method not in {"GET", "HEAD", "OPTIONS"}:
             self.check_xsrf_cookie()
+
+    def _allowed(self, model: dict[str, Any]) -> dict[str, Any] | None:
+        """The hub's model of a person; None for a service.
+
+        Raises
+        ------
+        RequestError
+            ``token_not_accepted`` for a token that was not made for this service: a session's own.
+        """
+        if model.get("kind") != "user":
+            return None
+        try:
+            allowed: dict[str, Any] | None = self.check_hub_user(model)
+        except UserNotAllowed as error:
+            raise refusals.token_not_accepted() from error
+        return allowed
 
     def refuse_stranger(self) -> None:
         """Answer somebody who is not signed in."""

@@ -7,6 +7,7 @@ report of its port. The proxy does show these paths to the world, so every one o
 from __future__ import annotations
 
 import hmac
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -24,6 +25,7 @@ from hub.launch.store import Launch
 from hub.problems import Problem, RequestError
 
 _MAX_WAIT_S = 30.0
+_NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?\Z")
 
 
 class PlanBody(BaseModel):
@@ -74,6 +76,21 @@ class InternalHandler(BaseHandler):
         """
         if not hmac.compare_digest(bearer(self).encode(), self.app.internal_secret.encode()):
             raise RequestError(Problem("wrong_secret", 401, "Not accepted", "This path is for the hub."))
+
+    def number(self, name: str, default: float) -> float:
+        """A query argument that is a number of a few digits.
+
+        Raises
+        ------
+        RequestError
+            ``invalid_request`` for anything else.
+        """
+        text = self.get_query_argument(name, "")
+        if text and not _NUMBER.match(text):
+            raise RequestError(
+                Problem("invalid_request", 400, "The request is not valid", f"{name} is not a number.")
+            )
+        return float(text) if text else default
 
     async def answer(self, launch: Launch) -> None:
         """Tell the hub where a launch is."""
@@ -130,7 +147,7 @@ class WaitHandler(InternalHandler):
 
     async def get(self, launch_id: str) -> None:
         """Answer when there is an end to the start, or after ``timeout`` seconds."""
-        timeout_s = min(float(self.get_query_argument("timeout", "20")), _MAX_WAIT_S)
+        timeout_s = min(self.number("timeout", 20), _MAX_WAIT_S)
         await self.answer(await self.app.launches.wait(launch_id, timeout_s))
 
 
@@ -139,7 +156,7 @@ class ProgressHandler(InternalHandler):
 
     async def get(self, launch_id: str) -> None:
         """All lines after a number."""
-        after = int(self.get_query_argument("after", "0"))
+        after = int(self.number("after", 0))
         events = await self.app.db.run(lambda s: store.events_after(s, launch_id, after))
         self.finish({"events": [{"seq": e.seq, "message": e.message} for e in events]})
 

@@ -26,6 +26,19 @@ def login_required() -> RequestError:
     )
 
 
+def token_not_accepted() -> RequestError:
+    """The token is somebody's, but does not open this service."""
+    return RequestError(
+        Problem(
+            "token_not_accepted",
+            403,
+            "This token does not open the service",
+            "The token was made for something else, such as one session.",
+            "Make a token on the hub's token page, and use that.",
+        )
+    )
+
+
 def check_server_name(name: str) -> None:
     """Refuse the default server and names that the hub would not take.
 

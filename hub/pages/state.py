@@ -18,6 +18,7 @@ from templates.models import ParameterType
 
 NO_TEMPLATE = "none"
 _KINDS = ("dataset", "investigation", "doi")
+_MAX_DIGITS = 12
 _SCALARS = ("interface", "profile", "size", "payer", "display_name")
 
 
@@ -73,7 +74,8 @@ def to_request(state: FormState, library: Library) -> LaunchRequest:
         raw["template"] = template
     walltime = state.one("walltime_s")
     if walltime:
-        raw["walltime_s"] = int(walltime) if walltime.isascii() and walltime.isdigit() else walltime
+        is_number = walltime.isascii() and walltime.isdigit() and len(walltime) < _MAX_DIGITS
+        raw["walltime_s"] = int(walltime) if is_number else walltime
     raw["parameters"] = _typed(state.parameters, raw.get("template"), library)
     return parse_request(raw)
 
