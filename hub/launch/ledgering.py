@@ -13,12 +13,14 @@ from sqlalchemy.orm import Session
 
 from hub.identity import persons
 from hub.identity.models import Person
+from hub.launch import refusals
 from hub.launch.store import Launch
 from hub.problems import Problem, RequestError
 from quota.ledger import Ledger
 from quota.models import (
     AccountKind,
     AccountRef,
+    HoldConflictError,
     Holder,
     HoldLine,
     Meter,
@@ -130,6 +132,9 @@ class Books:
             after = self.ledger.extend(session, launch.id, key, lines, now=now)
         except QuotaExceededError as error:
             raise quota_refusal(error.meter, error.asked) from error
+        except HoldConflictError as error:
+            # It was settled meanwhile: the session is over.
+            raise refusals.not_running() from error
         return before is None or after.lines != before.lines
 
     def settle(self, session: Session, launch: Launch, usage: Usage, now: datetime) -> None:
