@@ -44,6 +44,19 @@ _AFTER = {
 }
 
 
+_EVENT = {
+    "description": "One event. Only `progress` has a number, to go on after.",
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "pattern": "^[0-9]{1,9}$"},
+        "event": {"enum": ["progress", "state", "done"]},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+    "required": ["event", "data"],
+    "additionalProperties": False,
+}
+
+
 def _ref(model: type[BaseModel]) -> dict[str, str]:
     return {"$ref": f"#/components/schemas/{model.__name__}"}
 
@@ -148,8 +161,8 @@ def document() -> dict[str, Any]:
                     "parameters": [_AFTER],
                     "responses": {
                         "200": {
-                            "description": "The stream.",
-                            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                            "description": "The stream; it ends when the launch is over.",
+                            "content": {"text/event-stream": {"schema": _EVENT}},
                         },
                         **_some("401", "404"),
                     },
