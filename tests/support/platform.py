@@ -281,8 +281,14 @@ class Session:
     def __init__(self, visitor: Visitor, launch: Mapping[str, Any]) -> None:
         self.visitor = visitor
         self.base = f"/user/{visitor.username}/{launch['server_name']}/"
-        reply = visitor.client.get(f"{self.base}lab")
-        assert reply.status_code == 200, (reply.status_code, str(reply.url), reply.text[:300])
+
+        def opened() -> bool:
+            # The hub routes to a session shortly after it runs, and shows a page of its own until then.
+            reply = visitor.client.get(f"{self.base}lab")
+            assert reply.status_code < 500, (reply.status_code, str(reply.url), reply.text[:300])
+            return reply.status_code == 200 and reply.url.path.startswith(self.base)
+
+        wait_until(opened, f"{self.base} does not open", 20)
 
     def get(self, path: str, **kwargs: Any) -> httpx.Response:
         """GET below the session's base address."""
