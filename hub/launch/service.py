@@ -361,10 +361,11 @@ class LaunchService:
         now = utcnow()
 
         def hold(session: Session) -> Launch | None:
-            if not self._books.extend(session, launch, seconds, key or secrets.token_hex(8), now):
-                return store.get(session, launch.id)
             current = store.get(session, launch.id)
-            assert current is not None
+            if current is None or current.state is not LaunchState.RUNNING:
+                raise refusals.not_running()
+            if not self._books.extend(session, current, seconds, key or secrets.token_hex(8), now):
+                return current
             assert current.deadline is not None
             assert current.plan is not None
             walltime = current.launch_plan().walltime + timedelta(seconds=seconds)

@@ -200,11 +200,23 @@ def start_from_environment() -> None:
     """Watch this process until it ends, if the environment says so."""
     if report := os.environ.get(VARIABLE):
         LoopWatch(Path(report)).start()
+        with _watched(Path(report)).open("a", encoding="ascii") as file:
+            file.write(f"{os.getpid()}\n")
 
 
 def environment(report: Path) -> dict[str, str]:
     """Variables that make a Python process watch its loops and write violations to ``report``."""
     return {VARIABLE: str(report), "PYTHONPATH": f"{ROOT / 'tests/support/startup'}{os.pathsep}{ROOT}"}
+
+
+def read_watched(report: Path) -> set[int]:
+    """Pids of processes that watched their loops, and wrote violations to ``report`` if there were any."""
+    path = _watched(report)
+    return {int(line) for line in path.read_text(encoding="ascii").split()} if path.exists() else set()
+
+
+def _watched(report: Path) -> Path:
+    return report.with_suffix(".watched")
 
 
 def read_report(report: Path) -> list[Violation]:

@@ -27,6 +27,7 @@ from hub.demo.install import SESSION_ENVIRONMENT
 from hub.demo.people import PEOPLE
 from hub.demo.run import programs
 from hub.settings import SERVICE_PREFIX, load_settings
+from tests.support import loopwatch
 from tests.support.required import require
 
 T = TypeVar("T")
@@ -74,7 +75,7 @@ class Platform:
         """Start programs (all by default, in their order) and wait until they answer."""
         for name in names or self.programs:
             program = self.programs[name]
-            environment = {**program.environment, "PANHUB_LOOPWATCH": str(self.loopwatch)}
+            environment = {**program.environment, **loopwatch.environment(self.loopwatch)}
             with (self.state / "logs" / f"{name}.log").open("ab") as log:
                 self.processes[name] = subprocess.Popen(
                     program.argv,
@@ -147,6 +148,10 @@ class Platform:
                 if mark in environment and f"PANHUB_LAUNCH_ID={launch_id}".encode() in environment:
                     found.append(int(entry.name))
         return found
+
+    def is_watched(self, name: str) -> bool:
+        """Whether a program's event loop is watched."""
+        return self.processes[name].pid in loopwatch.read_watched(self.loopwatch)
 
     def blocked_loops(self) -> list[str]:
         """What the watch of event loops wrote: frames of ours that blocked a loop of service or hub."""
