@@ -1,0 +1,76 @@
+"""A plain JupyterHub with a proxy of its own, as the peer of benchmarks."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from hub.demo.configure import HOST, free_ports
+from hub.demo.install import PROXY, SESSION_ENVIRONMENT, find_node
+from tests.support.bench_processes import ROOT, base_environment, running
+
+
+@dataclass(frozen=True, slots=True)
+class StockHub:
+    """One that runs. ``token`` is a service's that may do all that the benchmarks need."""
+
+    url: str
+    api_url: str
+    token: str
+    password: str
+    hub: psutil.Process
+    proxy: psutil.Process
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the service's calls."""
+        return {"Authorization": f"token {self.token}"}
+
+
+@contextmanager
+def stock_hub(folder: Path, *, spawner: str, target: str = "") -> Iterator[StockHub]:
+    """Run a proxy and a JupyterHub in ``folder``; ``spawner`` is ``null`` or ``local``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ports, node = free_ports(), find_node()
+    if node is None:
+        raise RuntimeError("Node is missing: run make demo once")
+    hub_url = f"http://{HOST}:{ports.hub}"
+    token, password, proxy_token = (secrets.token_hex(16) for _ in range(3))
+    environment = {**base_environment(), "CONFIGPROXY_AUTH_TOKEN": proxy_token}
+    ours = {
+        **environment,
+        "PYTHONPATH": str(ROOT),
+        "BENCH_FOLDER": str(folder),
+        "BENCH_PUBLIC_URL": f"http://{HOST}:{ports.public}",
+        "BENCH_HUB_URL": hub_url,
+        "BENCH_PROXY_API": f"http://{HOST}:{ports.proxy_api}",
+        "BENCH_TOKEN": token,
+        "BENCH_PASSWORD": password,
+        "BENCH_SPAWNER": spawner,
+        "BENCH_TARGET": target,
+        "BENCH_ENVIRONMENT": str(SESSION_ENVIRONMENT),
+    }
+    proxy_words = ["--ip", HOST, "--port", str(ports.public), "--api-ip", HOST]
+    proxy_words += ["--api-port", str(ports.proxy_api), "--default-target", hub_url, "--log-level", "warn"]
+    config = Path(__file__).with_name("bench_stock_config.py")
+    jupyterhub = Path(sys.executable).with_name("jupyterhub")
+    with ExitStack() as stack:
+        proxy = stack.enter_context(
+            running(
+                [node[0], str(PROXY), *proxy_words],
+                environment,
+                folder / "proxy.log",
+                f"http://{HOST}:{ports.proxy_api}/api/routes",
+            )
+        )
+        hub = stack.enter_context(
+            running([str(jupyterhub), "-f", str(config)], ours, folder / "hub.log", f"{hub_url}/hub/api/")
+        )
+        public = f"http://{HOST}:{ports.public}"
+        yield StockHub(public, f"{hub_url}/hub/api", token, password, hub, proxy)
