@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,6 +26,8 @@ from traitlets import Float, Unicode, default
 
 _PLAN_DEADLINE_S = 0.8
 """Over a second, the hub's form would show a pending page without the reason of a refusal."""
+
+_SLICE_S = 0.1
 
 _RETRY_S = 0.5
 _WAIT_S = 20.0
@@ -184,7 +186,8 @@ class PanSpawner(Spawner):  # type: ignore[misc, unused-ignore]
         """
         body = {"username": self.user.name, "server_name": self.name, "options": user_options}
         try:
-            answer = await self.engine.call("POST", "plans", body, timeout_s=_PLAN_DEADLINE_S)
+            call = self.engine.call("POST", "plans", body, timeout_s=_CALL_TIMEOUT_S)
+            answer = await _within(call, _PLAN_DEADLINE_S)
         except EngineUnavailableError as error:
             self.log.warning("The engine did not plan %s: %s", self._log_name, error)
             raise LaunchRefusedError(_engine_down()) from None
@@ -360,6 +363,28 @@ class PanSpawner(Spawner):  # type: ignore[misc, unused-ignore]
         except SQLAlchemyError:
             self.log.exception("A token of %s could not be deleted", self._log_name)
             db.rollback()
+
+
+async def _within(call: Coroutine[Any, Any, dict[str, Any]], seconds: float) -> dict[str, Any]:
+    """Answer of a call to the engine that comes in time.
+
+    A hub whose own loop stands still (its commits wait for the disk) has not read an answer that is
+    there: of such a pause, only one slice counts.
+
+    Raises
+    ------
+    EngineUnavailableError
+        If there is none in time.
+    """
+    asking = asyncio.create_task(call)
+    try:
+        for _ in range(round(seconds / _SLICE_S)):
+            done, _pending = await asyncio.wait({asking}, timeout=_SLICE_S)
+            if done:
+                return asking.result()
+    finally:
+        asking.cancel()
+    raise EngineUnavailableError(f"no answer within {seconds:g} s")
 
 
 def _engine_down() -> dict[str, Any]:
