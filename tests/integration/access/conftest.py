@@ -16,7 +16,8 @@ SignIn = Callable[[str], Visitor]
 
 @pytest.fixture(scope="package")
 def platform() -> Iterator[Platform]:
-    with running_platform(Path(tempfile.mkdtemp(prefix="panhub-")) / "s") as running:
+    folder = Path(tempfile.mkdtemp(prefix="panhub-")) / "s"
+    with running_platform(folder, sessions={"recheck_access_s": 1}) as running:
         yield running
 
 
