@@ -13,6 +13,7 @@ import jupyterhub.app
 from hub.bounded import BoundedServer
 from hub.hubhandlers import hub_handlers
 from hub.identity.authenticator import PanAuthenticator
+from hub.logs import keep_cookies_out
 from hub.pages.render import HUB_TEMPLATES, hub_template_vars
 from hub.proxywatch import WatchedProxy
 from hub.settings import SERVICE_CLIENT_ID, SERVICE_NAME, SERVICE_PREFIX, Settings, read_secret
@@ -62,6 +63,8 @@ def configure(c: Any, settings: Settings) -> None:
     c.PanSpawner.env_keep = []
     c.JupyterHub.allow_named_servers = True
     c.JupyterHub.concurrent_spawn_limit = 0
+    # Every start that waits, in a queue too, holds a connection to the engine: 100 would be the most.
+    c.JupyterHubHTTPClient.connector_options = {"limit": 0}
 
     # Pages live in the service; the hub keeps login, logout and errors, which look like ours.
     c.JupyterHub.default_url = f"{SERVICE_PREFIX}/"
@@ -88,6 +91,12 @@ def configure(c: Any, settings: Settings) -> None:
         },
     ]
     c.JupyterHub.extra_user_scopes = [f"access:services!service={SERVICE_NAME}"]
+
+    # Cookies go with links from other sites, never with their forms or scripts.
+    c.JupyterHub.tornado_settings = {"cookie_options": {"samesite": "Lax"}}
+
+    # No cookie's value in the log.
+    keep_cookies_out()
 
     # JupyterHub sets no limit of its own, and has no trait for one.
     jupyterhub.app.tornado.httpserver.HTTPServer = functools.partial(BoundedServer, max_body=_MAX_BODY)

@@ -16,11 +16,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any, ClassVar
 
+from aiohttp import ClientError, ClientTimeout, ServerDisconnectedError
 from jupyterhub import orm
+from jupyterhub.httpclient import fetch
 from jupyterhub.spawner import Spawner, SpawnException
 from jupyterhub.utils import url_escape_path, url_path_join
 from sqlalchemy.exc import SQLAlchemyError
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.web import HTTPError
 from traitlets import Float, Unicode, default
 
@@ -65,37 +66,50 @@ class Engine:
     def __init__(self, url: str, secret: str) -> None:
         self._url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
-        self._client = AsyncHTTPClient(force_instance=True, max_clients=500)
         self._sessions: dict[str, Any] = {}
         self._sessions_at = 0.0
         self._asking: asyncio.Task[dict[str, Any]] | None = None
 
     async def call(self, method: str, path: str, body: object = None, *, timeout_s: float) -> dict[str, Any]:
         """One call; a refusal raises `LaunchRefusedError`, no answer `EngineUnavailableError`."""
-        request = HTTPRequest(
-            f"{self._url}/internal/{path}",
-            method=method,
-            headers=self._headers,
-            body=None if body is None else json.dumps(body),
-            connect_timeout=timeout_s,
-            request_timeout=timeout_s,
-        )
         try:
-            reply = await self._client.fetch(request, raise_error=False)
-        except (OSError, HTTPClientError) as error:  # the second: a time-out, or a connection cut off
-            raise EngineUnavailableError(str(error)) from error
-        if reply.code >= 500 and "problem+json" not in reply.headers.get("Content-Type", ""):
-            raise EngineUnavailableError(f"status {reply.code}")
+            status, kind, text = await self._send(method, path, body, timeout_s)
+        except (OSError, ClientError) as error:  # time-outs are of the first kind
+            raise EngineUnavailableError(str(error) or type(error).__name__) from error
+        if status >= 500 and "problem+json" not in kind:
+            raise EngineUnavailableError(f"status {status}")
         try:
-            answer = json.loads(reply.body or b"{}")
+            answer = json.loads(text or b"{}")
         except ValueError as error:
             raise EngineUnavailableError("not JSON") from error
-        if reply.code >= 400:
+        if status >= 400:
             if answer.get("code", "").startswith("http_5"):
                 raise EngineUnavailableError(answer["code"])
             raise LaunchRefusedError(answer)
         assert isinstance(answer, dict)
         return answer
+
+    async def _send(self, method: str, path: str, body: object, timeout_s: float) -> tuple[int, str, bytes]:
+        """Status, content type and body of the answer.
+
+        An engine that was restarted has closed the connection that the client kept for the next
+        call. Every call may be made twice, so another is tried.
+        """
+        for is_last in (False, True):
+            try:
+                reply = await fetch(
+                    f"{self._url}/internal/{path}",
+                    method=method,
+                    headers=self._headers,
+                    data=None if body is None else json.dumps(body),
+                    timeout=ClientTimeout(total=timeout_s),
+                    raise_for_status=False,
+                )
+                return reply.status, reply.content_type, await reply.read()
+            except (ServerDisconnectedError, ConnectionResetError):
+                if is_last:
+                    raise
+        raise AssertionError("unreachable")
 
     async def session(self, key: str) -> dict[str, Any] | None:
         """The live launch of ``username/server_name``; one query a second serves all who ask.
@@ -123,13 +137,16 @@ class Engine:
         self._sessions_at = 0.0
         self._asking = None
 
-    async def answers(self, url: str) -> bool:
-        """Whether a session's server answers at this address."""
-        try:
-            reply = await self._client.fetch(url, raise_error=False, connect_timeout=2, request_timeout=5)
-        except (OSError, HTTPClientError):
-            return False
-        return bool(reply.code < 500)
+
+async def _answers(url: str) -> bool:
+    """Whether a session's server answers at this address."""
+    timeout = ClientTimeout(total=5, connect=2)
+    try:
+        reply = await fetch(url, raise_for_status=False, allow_redirects=False, timeout=timeout)
+        reply.release()
+    except (OSError, ClientError):
+        return False
+    return bool(reply.status < 500)
 
 
 class PanSpawner(Spawner):  # type: ignore[misc, unused-ignore]
@@ -217,16 +234,15 @@ class PanSpawner(Spawner):  # type: ignore[misc, unused-ignore]
         """Ask the engine to start, and wait until the session answers."""
         self.engine.forget()
         environment = {key: str(value) for key, value in self.get_env().items()}
-        body = {"environment": environment}
-        answer = await self._insist("POST", f"launches/{self.launch_id}/start", body)
-        while answer["state"] != "running":
+        path = f"launches/{self.launch_id}/start?wait={_WAIT_S:g}"
+        while True:
+            # Asked again, the engine goes on with what it began; restarted before it submitted, it
+            # needs the environment again.
+            answer = await self._insist("POST", path, {"environment": environment})
+            if answer["state"] == "running":
+                return str(answer["url"])
             if answer["problem"] is not None:
                 raise LaunchRefusedError(answer["problem"])
-            answer = await self._insist("GET", f"launches/{self.launch_id}/wait?timeout={_WAIT_S:g}")
-            if answer["state"] == "held":
-                # The engine was restarted before it submitted: it needs the environment again.
-                answer = await self._insist("POST", f"launches/{self.launch_id}/start", body)
-        return str(answer["url"])
 
     async def _insist(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """Call until the engine answers, for ``hand_over_timeout`` seconds of silence."""
@@ -282,7 +298,7 @@ class PanSpawner(Spawner):  # type: ignore[misc, unused-ignore]
 
     async def _answers(self, url: str) -> bool:
         """Whether the hub will find the session at this address, looking where it looks itself."""
-        return await self.engine.answers(f"{url}{self._base_path}api")
+        return await _answers(f"{url}{self._base_path}api")
 
     @property
     def _base_path(self) -> str:

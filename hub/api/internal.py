@@ -133,22 +133,18 @@ class PlansHandler(InternalHandler):
 
 
 class StartHandler(InternalHandler):
-    """``POST /internal/launches/{id}/start``: hold and submit."""
+    """``POST /internal/launches/{id}/start?wait=``: hold and submit, then wait."""
 
     async def post(self, launch_id: str) -> None:
-        """Begin, or go on with, the start of a planned launch."""
+        """Begin, or go on with, the start of a planned launch.
+
+        Answers when the session runs or is over, or after ``wait`` seconds.
+        """
+        timeout_s = min(self.number("wait", 0), _MAX_WAIT_S)
         body = self.read_model(StartBody)
         environment = {**body.environment, **self.app.session_environment}
-        await self.answer(await self.app.launches.start(launch_id, environment))
-
-
-class WaitHandler(InternalHandler):
-    """``GET /internal/launches/{id}/wait``: until it runs or is over."""
-
-    async def get(self, launch_id: str) -> None:
-        """Answer when there is an end to the start, or after ``timeout`` seconds."""
-        timeout_s = min(self.number("timeout", 20), _MAX_WAIT_S)
-        await self.answer(await self.app.launches.wait(launch_id, timeout_s))
+        launch = await self.app.launches.start(launch_id, environment)
+        await self.answer(await self.app.launches.wait(launch.id, timeout_s))
 
 
 class ProgressHandler(InternalHandler):
@@ -193,7 +189,7 @@ class SessionsHandler(InternalHandler):
 
     async def get(self) -> None:
         """State of every live launch by ``username/server_name``."""
-        launches = await self.app.db.run(lambda s: store.in_states(s, LIVE))
+        launches = await self.app.db.run(lambda s: store.positions(s, LIVE))
         self.finish(
             {
                 "sessions": {

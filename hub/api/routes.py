@@ -35,7 +35,6 @@ def routes(app: App) -> list[Any]:
         ("/internal/persons", internal.PersonsHandler, parts),
         ("/internal/plans", internal.PlansHandler, parts),
         (f"/internal/launches/{_LAUNCH}/start", internal.StartHandler, parts),
-        (f"/internal/launches/{_LAUNCH}/wait", internal.WaitHandler, parts),
         (f"/internal/launches/{_LAUNCH}/events", internal.ProgressHandler, parts),
         ("/internal/stops", internal.StopsHandler, parts),
         ("/internal/sessions", internal.SessionsHandler, parts),

@@ -23,7 +23,7 @@ from hub.launch.handover import HandOver
 from hub.launch.ledgering import Books
 from hub.launch.runner import Runner, utcnow
 from hub.launch.states import BEFORE_HOLD, LIVE, MAY_RUN, EndReason, LaunchState, Target
-from hub.launch.store import Launch
+from hub.launch.store import Launch, Position
 from spawners.backend import Backend, BackendError, Handle, State, Status
 from spawners.plan import LaunchId
 
@@ -48,8 +48,8 @@ class Watcher:
 
     async def look(self) -> None:
         """Ask all backends once, and end what is over."""
-        launches = await self._db.run(lambda s: store.in_states(s, AT_BACKEND))
-        by_place: dict[str, list[Launch]] = defaultdict(list)
+        launches = await self._db.run(lambda s: store.positions(s, AT_BACKEND))
+        by_place: dict[str, list[Position]] = defaultdict(list)
         for launch in launches:
             if launch.handle is not None:
                 by_place[launch.place or ""].append(launch)
@@ -60,7 +60,7 @@ class Watcher:
             async with logged(f"the look at place {place}"):
                 await self._look_at(place, placed)
 
-    async def _look_at(self, place: str, launches: Sequence[Launch]) -> None:
+    async def _look_at(self, place: str, launches: Sequence[Position]) -> None:
         backend = self._runner.backends.get(place)
         if backend is None:
             return
@@ -70,21 +70,28 @@ class Watcher:
             async with logged(f"the look at launch {launch.id}"):
                 await self._follow(launch, answers.get(launch.id, Status(State.UNKNOWN)))
 
-    async def _follow(self, launch: Launch, status: Status) -> None:
-        before = self.last.get(launch.id)
-        self.last[launch.id] = status
-        if before is not None and before != status:
+    async def _follow(self, seen: Position, status: Status) -> None:
+        before = self.last.get(seen.id)
+        self.last[seen.id] = status
+        has_changed = before is not None and before != status
+        is_late = self._is_late(seen, status)
+        if not (has_changed or is_late or status.state is State.GONE):
+            return
+        launch = await self._db.run(lambda s: store.get(s, seen.id))
+        if launch is None or not launch.is_live:
+            return
+        if has_changed:
             self._runner.tell(launch)
         if status.state is State.GONE:
             await self._runner.finish(launch)
-        elif launch.state is LaunchState.SUBMITTED and status.state is State.RUNNING:
-            await self._limit_start(launch)
-
-    async def _limit_start(self, launch: Launch) -> None:
-        """End a session that runs but does not answer in time; waiting in a queue does not count."""
-        since = self._running_since.setdefault(launch.id, utcnow())
-        if utcnow() - since > self._start_timeout:
+        elif is_late and launch.state is LaunchState.SUBMITTED:
             await want_stop(self._db, self._runner, launch, EndReason.START_TIMEOUT)
+
+    def _is_late(self, seen: Position, status: Status) -> bool:
+        """Whether a session runs but did not answer in time; waiting in a queue does not count."""
+        if seen.state is not LaunchState.SUBMITTED or status.state is not State.RUNNING:
+            return False
+        return utcnow() - self._running_since.setdefault(seen.id, utcnow()) > self._start_timeout
 
 
 class Reconciler:

@@ -144,6 +144,28 @@ def in_states(session: Session, states: Collection[LaunchState]) -> list[Launch]
     return [_launch(row) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """Where a launch is: what is asked of all of them every second, without plan and summary."""
+
+    id: LaunchId
+    username: str
+    server_name: str
+    state: LaunchState
+    place: str | None
+    handle: dict[str, Any] | None
+    url: str | None
+
+
+_POSITION = tuple(getattr(LaunchRow, field.name) for field in fields(Position))
+
+
+def positions(session: Session, states: Collection[LaunchState]) -> list[Position]:
+    """Where the launches in one of the states are: a tenth of the work of `in_states`."""
+    rows = session.execute(select(*_POSITION).where(LaunchRow.state.in_(states)))
+    return [Position(*row) for row in rows]
+
+
 def of_person(
     session: Session,
     person_id: int,

@@ -14,7 +14,6 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,7 +54,6 @@ class Side:
     headers: dict[str, str]
     hub: psutil.Process
     service: psutil.Process | None = None
-    options: Callable[[int], dict[str, Any]] = lambda _: {}
     hub_cpu_s: float = 0.0
     service_cpu_s: float = 0.0
     rest_cpu_s: float = 0.0
@@ -77,7 +75,7 @@ class Side:
             async def one(number: int) -> None:
                 async with gate:
                     began = time.perf_counter()
-                    await self._start(client, usernames[number], self.options(number))
+                    await self._start(client, usernames[number], _options(number))
                     self.wall_s.append(time.perf_counter() - began)
 
             await asyncio.gather(*(one(number) for number in numbers))
@@ -132,7 +130,7 @@ def run() -> list[Row]:
         stack.enter_context(running(server, environment, folder / "target.log", target))
         plain = stack.enter_context(stock_hub(folder / "plain", spawner="null", target=target))
         own = stack.enter_context(our_hub(folder / "ours", usernames=usernames, target_port=port))
-        ours = Side(own.api_url, own.headers, own.hub, own.service, _options)
+        ours = Side(own.api_url, own.headers, own.hub, own.service)
         peer = Side(plain.api_url, plain.headers, plain.hub)
         asyncio.run(_measure(ours, peer, usernames))
         return _rows(ours, peer)

@@ -119,7 +119,6 @@ INTERNAL = [
     ("PUT", "/internal/persons"),
     ("POST", "/internal/plans"),
     ("POST", f"/internal/launches/{ID}/start"),
-    ("GET", f"/internal/launches/{ID}/wait"),
     ("GET", f"/internal/launches/{ID}/events"),
     ("POST", "/internal/stops"),
     ("GET", "/internal/sessions"),
@@ -144,9 +143,9 @@ def test_internal_paths_are_for_the_hub_only(
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
-        ("GET", f"/internal/launches/{ID}/wait?timeout=x", None),
-        ("GET", f"/internal/launches/{ID}/wait?timeout=nan", None),
-        ("GET", f"/internal/launches/{ID}/wait?timeout=-1", None),
+        ("POST", f"/internal/launches/{ID}/start?wait=x", {"environment": {}}),
+        ("POST", f"/internal/launches/{ID}/start?wait=nan", {"environment": {}}),
+        ("POST", f"/internal/launches/{ID}/start?wait=-1", {"environment": {}}),
         ("GET", f"/internal/launches/{ID}/events?after=x", None),
         ("GET", f"/internal/launches/{ID}/events?after={'9' * 400}", None),
         ("POST", "/internal/plans", {"username": "nobody", "server_name": "x"}),
