@@ -225,6 +225,7 @@ def _hub_auth(settings: Settings) -> HubOAuth:
         oauth_client_id=SERVICE_CLIENT_ID,
         oauth_redirect_uri=f"{SERVICE_PREFIX}/oauth_callback",
         oauth_authorization_url="/hub/api/oauth2/authorize",
+        cookie_options={"samesite": "Lax"},
         access_scopes={"access:services", "access:services!service=panhub"},
         # A person whose token was taken back is out after this many seconds.
         cache_max_age=30,

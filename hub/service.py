@@ -13,6 +13,7 @@ from pathlib import Path
 
 from hub.app import App
 from hub.bounded import BoundedServer
+from hub.logs import keep_cookies_out
 from hub.migrate import upgrade
 from hub.settings import ConfigError, Settings
 
@@ -34,6 +35,7 @@ def run_service(settings: Settings) -> None:
         If another service works on the same database, or the configuration is wrong.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    keep_cookies_out()
     settings.service.state.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _only_one(settings):
         upgrade(settings.database.url)
