@@ -20,7 +20,6 @@ Pages (GET)                                  template, context beside ``viewer``
 ``/templates`` ? q                           templates.html: ``templates`` (TemplateView, …), ``query``
 ``/usage`` ? days                            usage.html: ``usage`` UsageView
 ``/operate`` ? days, edit (operators)        operate.html: ``operate`` OperateView
-``/signed-out`` (nobody signed in)           signed_out.html: ``login_url``
 ``/sessions.csv`` ? q · ``/usage.csv`` ? days  CSV of the same rows, as ``/operate.csv``
 ``/static/{name}`` (nobody signed in)        files of ``build/static``; names with a hash never change
 ===========================================  =========================================================

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from hub.api.models import open_path
@@ -239,7 +239,9 @@ def grants_of(said: LaunchSummary | None) -> tuple[Grant, ...]:
         proposal = next((one.proposal for one in (*inside, *visits, *said.data)), "")
         mode = MountMode(mount.mode)
         if inside:
-            named += [Grant(one.proposal, one.title, one.path, mode, mount.reason) for one in inside]
+            named += [
+                Grant(one.proposal, one.title, one.path, mode, mount.reason, one.is_open) for one in inside
+            ]
         elif "processed" in area.lower():
             named.append(Grant(proposal, "processed data", mount.path, mode, mount.reason))
         else:
@@ -261,6 +263,12 @@ def payer_title(said: LaunchSummary | None) -> str:
     if said is None:
         return ""
     return f"Proposal {said.payer.title}" if said.payer.id == "proposal" else "Yours"
+
+
+def paying_proposals(launches: Iterable[Launch]) -> list[str]:
+    """Proposals whose allocations some launches used; open data is read without spending its own."""
+    said = [summary_of(launch) for launch in launches]
+    return sorted({one.payer.title for one in said if one is not None and one.payer.id == "proposal"})
 
 
 def refusal_of(launch: Launch, live: Sequence[Launch] = ()) -> Refusal | None:

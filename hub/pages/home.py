@@ -15,7 +15,7 @@ from hub.launch.runner import utcnow
 from hub.launch.states import EndReason
 from hub.launch.store import Launch
 from hub.pages.base import RECENT_NOTICE, PageHandler
-from hub.pages.cards import Cards
+from hub.pages.cards import Cards, paying_proposals
 from hub.pages.refusing import meter_view
 from hub.pages.state import fields_of, state_of, to_request
 from hub.pages.views import HomeView, Meter, RecentRow
@@ -54,11 +54,10 @@ class HomeBase(PageHandler):
 
 
 def own_meters(handler: PageHandler, session: Session, launches: Sequence[Launch]) -> tuple[Meter, ...]:
-    """Meters of a person and of the proposals of some launches."""
+    """Meters of a person and of the proposals that paid for some launches."""
     person = handler.person
-    names = {launch.proposal for launch in launches if launch.proposal}
     accounts = [AccountRef(AccountKind.PERSON, person.username)]
-    accounts += [AccountRef(AccountKind.PROPOSAL, name) for name in sorted(names)]
+    accounts += [AccountRef(AccountKind.PROPOSAL, name) for name in paying_proposals(launches)]
     found = handler.app.books.ledger.meters(session, accounts, now=utcnow(), holder=holder_of(person))
     return tuple(meter_view(meter, own=person.username) for meter in found)
 

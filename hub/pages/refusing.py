@@ -87,7 +87,7 @@ def meter_view(meter: LedgerMeter, *, own: str | None = None, forecast: datetime
         used=meter.used,
         held=meter.held,
         enforcement=Enforcement(meter.enforcement),
-        window="at once" if is_count else _WINDOWS.get(meter.window, meter.window),
+        window="at the same time" if is_count else _WINDOWS.get(meter.window, meter.window),
         resets_at=meter.resets_at or meter.until,
         forecast=forecast,
     )

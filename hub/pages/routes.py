@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hub.pages import allocations, home, newsession, streams, usagepage
-from hub.pages.signedout import SignedOutPage
 from hub.static.collect import static_folder
 
 if TYPE_CHECKING:
@@ -26,7 +25,6 @@ def page_routes(app: App) -> list[Any]:
         "/templates": newsession.TemplatesPage,
         "/usage": usagepage.UsagePage,
         "/operate": usagepage.OperatePage,
-        "/signed-out": SignedOutPage,
         r"/sessions\.csv": home.SessionsCsv,
         r"/usage\.csv": usagepage.UsageCsv,
         r"/operate\.csv": usagepage.OperateCsv,

@@ -18,7 +18,7 @@ from hub.launch.states import LIVE
 from hub.launch.store import Launch
 from hub.pages.allocations import allocation_rows, audit_rows
 from hub.pages.base import PageHandler
-from hub.pages.cards import resources_of, summary_of
+from hub.pages.cards import paying_proposals, resources_of, summary_of
 from hub.pages.home import sessions_csv
 from hub.pages.places import place_words
 from hub.pages.refusing import meter_view
@@ -63,7 +63,7 @@ class UsagePage(PageHandler):
         period = reports.Period(today - timedelta(days=days - 1), today)
         over = await self.recent_launches(200)
         in_range = [launch for launch in over if launch.created_at.date() >= period.first]
-        names = {launch.proposal for launch in over if launch.proposal}
+        names = paying_proposals(over)
         meters = await self.app.db.run(lambda s: self._meters(s, names, period))
         used = await self.app.db.run(lambda s: reports.use_by_day(s, period, username=self.person.username))
         cards = self.cards()
@@ -81,9 +81,9 @@ class UsagePage(PageHandler):
             chosen_range=days,
         )
 
-    def _meters(self, session: Session, names: set[str], period: reports.Period) -> tuple[Meter, ...]:
+    def _meters(self, session: Session, names: Sequence[str], period: reports.Period) -> tuple[Meter, ...]:
         accounts = [AccountRef(AccountKind.PERSON, self.person.username)]
-        accounts += [AccountRef(AccountKind.PROPOSAL, name) for name in sorted(names)]
+        accounts += [AccountRef(AccountKind.PROPOSAL, name) for name in names]
         now = utcnow()
         since = now - timedelta(days=(period.last - period.first).days + 1)
         found = self.app.books.ledger.meters(session, accounts, now=now, holder=holder_of(self.person))
@@ -91,7 +91,10 @@ class UsagePage(PageHandler):
             meter_view(
                 meter,
                 own=self.person.username,
-                forecast=reports.forecast(meter, since, now).runs_out_at,
+                # Sessions come back by themselves: there is nothing to run out of.
+                forecast=None
+                if meter.resource is Resource.SESSIONS
+                else reports.forecast(meter, since, now).runs_out_at,
             )
             for meter in found
         )

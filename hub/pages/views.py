@@ -60,13 +60,17 @@ class Amount:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Data that a session sees, and why it may: ``reason`` is words, as `team member`."""
+    """Data that a session sees, and why it may: ``reason`` is words, as `team member`.
+
+    ``path`` is empty for several areas shown together.
+    """
 
     proposal: str
     title: str
     path: str
     mode: MountMode
     reason: str
+    is_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,8 @@ OPEN = Grant(
     "CeO2 standard",
     "/data/visitor/hc4021/id31/20221010/RAW_DATA/ceo2",
     MountMode.READ_ONLY,
-    "open data",
+    "released on 10 Oct 2025",
+    is_open=True,
 )
 
 SMALL = Resources("S", 1, 2048)
@@ -731,7 +732,6 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "operate-empty": _page("operate.html", OPERATOR, operate=OperateView((), (), (), (), ())),
     "problem": _page("problem.html", problem=_FAULT),
     "not-found": _page("problem.html", problem=not_found_or_not_entitled("page").problem),
-    "signed-out": _page("signed_out.html", None, login_url="/hub/login"),
 }
 """Name of a state → template and context of a whole page."""
 
