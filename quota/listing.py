@@ -19,10 +19,15 @@ def known_accounts(session: Session, policy: Policy, *, limit: int = 500) -> lis
     return sorted(used | set(policy.named_accounts()))[:limit]
 
 
-def newest_entries(session: Session, kinds: Collection[EntryKind], *, limit: int = 30) -> Sequence[Entry]:
-    """The newest lines of some kinds, newest first."""
+def newest_entries(
+    session: Session, kinds: Collection[EntryKind], *, limit: int = 30, not_by: str = ""
+) -> Sequence[Entry]:
+    """The newest lines of some kinds, newest first; without those of the actor ``not_by``."""
     query = (
-        select(ENTRIES.c.id).where(ENTRIES.c.kind.in_(list(kinds))).order_by(ENTRIES.c.id.desc()).limit(limit)
+        select(ENTRIES.c.id)
+        .where(ENTRIES.c.kind.in_(list(kinds)), ENTRIES.c.actor != not_by)
+        .order_by(ENTRIES.c.id.desc())
+        .limit(limit)
     )
     store = Store(session)
     found = [store.entry(entry_id) for entry_id in session.scalars(query)]

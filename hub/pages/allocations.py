@@ -16,6 +16,7 @@ from hub.problems import Problem, RequestError
 from quota.ledger import Ledger
 from quota.listing import known_accounts, newest_entries
 from quota.models import AccountKind, AccountRef, EntryKind, Meter, Resource, Window
+from quota.standing import SITE
 
 _SHORT = {Resource.CPU_SECONDS: "cpu", Resource.GPU_SECONDS: "gpu", Resource.SESSIONS: "sessions"}
 _RESOURCES = {short: resource for resource, short in _SHORT.items()}
@@ -78,7 +79,7 @@ def audit_rows(session: Session) -> tuple[AuditRow, ...]:
     """The newest changes by operators."""
     kinds = (EntryKind.ALLOCATION, EntryKind.ADJUSTMENT)
     rows = []
-    for entry in newest_entries(session, kinds):
+    for entry in newest_entries(session, kinds, not_by=SITE):
         unit, factor = _UNITS[entry.resource]
         what = f"{account_title(entry.account.kind.value, entry.account.key, own='')}: "
         change = entry.given if entry.kind is EntryKind.ALLOCATION else -entry.used

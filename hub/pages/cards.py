@@ -60,6 +60,8 @@ _WORDS = {
     LaunchState.ENDING: "The session is being ended; what was saved is kept.",
 }
 
+_RESULTS = ("processed data",)
+
 _STEPS = (
     ("Access and quota checked", None),
     ("Quota held", LaunchState.HELD),
@@ -227,11 +229,12 @@ def resources_of(said: LaunchSummary | None) -> Resources:
 
 
 def grants_of(said: LaunchSummary | None) -> tuple[Grant, ...]:
-    """What the session sees: the data sets and the results folder by name, other areas together."""
+    """What the session sees: the data sets by name, the folder for results with the other areas."""
     if said is None:
         return ()
     named: list[Grant] = []
     others: dict[tuple[str, str, str], list[str]] = {}
+    results: dict[tuple[str, str, str], str] = {}
     for mount in said.mounts:
         inside = [one for one in said.data if one.path.startswith(f"{mount.path}/")]
         folder, _, area = mount.path.rpartition("/")
@@ -243,12 +246,18 @@ def grants_of(said: LaunchSummary | None) -> tuple[Grant, ...]:
                 Grant(one.proposal, one.title, one.path, mode, mount.reason, one.is_open) for one in inside
             ]
         elif "processed" in area.lower():
-            named.append(Grant(proposal, "processed data", mount.path, mode, mount.reason))
+            results[proposal, mode.value, mount.reason] = mount.path
         else:
             others.setdefault((proposal, mode.value, mount.reason), []).append(area)
     rest = [
-        Grant(proposal, _listed(areas), "", MountMode(mode), reason)
-        for (proposal, mode, reason), areas in others.items()
+        Grant(
+            key[0],
+            _listed([*_RESULTS[: key in results], *others.get(key, ())]),
+            results.get(key, ""),
+            MountMode(key[1]),
+            key[2],
+        )
+        for key in {**results, **others}
     ]
     return (*named, *rest)
 

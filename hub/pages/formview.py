@@ -36,6 +36,7 @@ from hub.pages.views import (
     Meter,
     Parameter,
     ProposalGroup,
+    Refusal,
     Resources,
     Summary,
 )
@@ -190,7 +191,7 @@ class Forms:
         if problem is not None:
             refusal = refusing.with_actions(problem, _ways_out(problem, offer, request), live)
         if said is None:
-            return _without_dry_run(offer, request, refusal)
+            return _undecided(request, refusal)
         return Summary(
             interface=said.interface.title,
             environment=said.environment.title,
@@ -383,25 +384,17 @@ def _hold(line: HoldSummary) -> Hold:
     return Hold(Amount(resource, line.amount), meter)
 
 
-def _without_dry_run(offer: Offer | None, request: LaunchRequest, refusal: object) -> Summary:
-    """What was asked for, where the engine could not say what would come of it."""
-    size = (
-        next((s for s in offer.sizes if s.id == (request.size or offer.default_size)), None)
-        if offer
-        else None
-    )
-    seconds = request.walltime_s
-    walltime = timedelta(seconds=seconds) if seconds else offer.walltime_default if offer else timedelta(0)
+def _undecided(request: LaunchRequest, refusal: Refusal | None) -> Summary:
+    """What is left to say where the engine refused before it came to a plan."""
     return Summary(
         interface=_TITLES[request.interface],
-        environment=offer.environment.title if offer else "",
-        place=offer.place_title if offer else "",
-        resources=Resources(size.title, size.cpus, size.memory_mib, size.gpus)
-        if size
-        else Resources("", 0, 0),
-        walltime=walltime,
+        environment="",
+        place="",
+        resources=Resources("", 0, 0),
+        walltime=timedelta(0),
         payer="",
-        refusal=refusal,  # type: ignore[arg-type]  # narrowed by the caller
+        refusal=refusal,
+        is_decided=False,
     )
 
 

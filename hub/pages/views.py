@@ -226,7 +226,8 @@ class Hold:
 class Summary:
     """What the engine's dry run says: what will start, or why not.
 
-    ``starts_at`` None means now. ``waiting`` says why not now.
+    ``starts_at`` None means now. ``waiting`` says why not now. ``is_decided``: the rest is known, too;
+    otherwise the refusal is all there is to say.
     """
 
     interface: str
@@ -241,6 +242,7 @@ class Summary:
     starts_at: datetime | None = None
     waiting: str = ""
     refusal: Refusal | None = None
+    is_decided: bool = True
 
 
 @dataclass(frozen=True, slots=True)
