@@ -45,6 +45,9 @@ def configure(c: Any, settings: Settings) -> None:
     c.ConfigurableHTTPProxy.auth_token = read_secret(settings.hub.proxy_token_file)
     c.JupyterHub.cleanup_servers = False
 
+    # A session that waits in a queue or does not answer is looked for while the hub serves already.
+    c.JupyterHub.init_spawners_timeout = 2
+
     # Who signs in.
     c.JupyterHub.authenticator_class = PanAuthenticator
     c.PanAuthenticator.settings = settings.identity
