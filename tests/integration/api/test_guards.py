@@ -178,7 +178,15 @@ def test_a_report_proves_itself_once(platform: Platform, person: SignIn) -> None
         for header in ({}, {"Authorization": "Bearer x"}, {"Authorization": f"token {maja.token}"}):
             reply = httpx.post(f"{url}/{launch_id}", json={"port": 8888}, headers=header)
             assert (reply.status_code, reply.json()["code"]) == (401, "wrong_secret")
-    for body in ({"port": 80}, {"port": 65536}, {"port": "8888"}, {"port": 8888, "host": "evil"}, {}, []):
+    faulty: list[object] = [
+        {"port": 80},
+        {"port": 65536},
+        {"port": "8888"},
+        {"port": 8888, "host": "x"},
+        {},
+        [],
+    ]
+    for body in faulty:
         reply = httpx.post(f"{url}/{launch['id']}", json=body)
         assert (reply.status_code, reply.json()["code"]) == (400, "invalid_request"), body
     # The secret itself is known to the session's start-up alone: its digest is put in its place.

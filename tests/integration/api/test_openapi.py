@@ -71,7 +71,7 @@ def test_every_answer_is_documented(
 
     @settings(max_examples=40, deadline=None, derandomize=True, database=None, suppress_health_check=HEALTH)
     @given(case=api_schema[path][method].as_strategy(generation_mode=mode))
-    def check(case: schemathesis.Case) -> None:
+    def check(case: schemathesis.Case[Any]) -> None:
         if isinstance(case.body, dict) and path == "/launches":
             case.body["dry_run"] = True  # no sessions by the hundred
         if "launch_id" in case.path_parameters and len(str(case.body)) % 2:

@@ -24,11 +24,11 @@ def leaves_nothing(platform: Platform) -> Iterator[None]:
     yield
     nothing_started(platform)
     no_traceback(platform)
-    for username in ("maja", "rui"):
-        wait_until(
-            lambda username=username: platform.hub_servers(username) == {},
-            "the hub keeps servers that were refused",
-        )
+    names = ("maja", "rui")
+    wait_until(
+        lambda: all(platform.hub_servers(name) == {} for name in names),
+        "the hub keeps servers that were refused",
+    )
     assert platform.blocked_loops() == []
 
 
