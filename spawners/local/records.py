@@ -107,6 +107,12 @@ class Records:
             if Path(variables.get(RUN_VARIABLE, "/")).parent == self._run:
                 yield LaunchId(variables.get(LAUNCH_VARIABLE, ""))
 
+    def clear_unstarted(self, launch_id: LaunchId) -> None:
+        """Remove what an engine left that was killed before it started the launch's supervisor."""
+        run = self.folder(launch_id)
+        if read_json(run.supervisor) is None and not of_launch(launch_id):
+            shutil.rmtree(run.path, ignore_errors=True)
+
     def live(self) -> Iterator[dict[str, Any]]:
         """What each running session was given (``session.json``)."""
         for launch_id, handle in self.find().items():
@@ -146,7 +152,7 @@ class Records:
             return written
         supervisor = read_json(run.supervisor)
         if supervisor is None:
-            return None
+            return _end_unstarted(run)
         started_at = float(supervisor["started_at"])
         try:
             last = run.alive.stat().st_mtime
@@ -182,3 +188,12 @@ class Records:
             with contextlib.suppress(OSError):
                 if path.stat().st_mtime < oldest:
                     path.unlink()
+
+
+def _end_unstarted(run: RunFolder) -> dict[str, Any] | None:
+    """End of a session whose supervisor died before it wrote who it is: nothing ran."""
+    try:
+        at = run.session.stat().st_mtime
+    except OSError:
+        return None
+    return {"cause": EndCause.LOST, "exit_code": None, "started_at": at, "ended_at": at}

@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from spawners.backend import Availability, SubmitError
+from spawners.backend import Availability, BackendUnavailableError, SubmitError
 from spawners.local.bubblewrap import Isolation, Shown, interpreter_paths, system_paths
 from spawners.local.records import Records
 from spawners.local.runfolder import RunFolder, write_json
@@ -39,18 +39,21 @@ class Preparer:
         Raises
         ------
         SubmitError
-            If something that the plan names is not there, or the launch was started before.
+            If something that the plan names is not there.
+        BackendUnavailableError
+            If the launch was submitted before and something of it may run.
         """
         self._check(plan)
         run = self._records.folder(plan.launch_id)
         try:
             self._records.make()
+            self._records.clear_unstarted(plan.launch_id)
             run.make()
             Path(plan.account.home).mkdir(mode=0o700, parents=True, exist_ok=True)
             run.write_deadline(time.time() + plan.walltime.total_seconds())
             view = self._view(plan, run, isolation)
         except FileExistsError as error:
-            raise SubmitError("This launch was started already.") from error
+            raise BackendUnavailableError("This launch was submitted before.") from error
         except OSError as error:
             raise SubmitError(f"The session could not be prepared: {error}.") from error
         return {

@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from spawners.backend import BackendError, EndCause, State, SubmitError
+from spawners.backend import BackendError, BackendUnavailableError, EndCause, State, SubmitError
 from spawners.local.processes import of_launch
+from spawners.local.records import Records
 from spawners.plan import Size
 from tests.support.local import ROOT, credentials, request, wait_until
 
@@ -264,8 +265,19 @@ async def test_the_engine_keeps_no_zombie(make_backend, quick_site, run_plan, bu
 async def test_the_same_launch_does_not_start_twice(make_backend, quick_site, run_plan, bubblewrap):
     backend, plan = make_backend(), quick_site.plan()
     await run_plan(backend, plan)
-    with pytest.raises(SubmitError, match="started already"):
+    with pytest.raises(BackendUnavailableError, match="submitted before"):
         await run_plan(backend, plan)
+
+
+async def test_a_submit_that_was_cut_off_before_its_supervisor_is_made_anew(
+    make_backend, quick_site, run_plan, bubblewrap
+):
+    backend, plan = make_backend(), quick_site.plan()
+    Records(backend._settings.state).make()
+    Records(backend._settings.state).folder(plan.launch_id).make()
+    assert plan.launch_id not in await backend.find()
+    handle, _ = await run_plan(backend, plan)
+    assert await state_of(backend, plan, handle) is State.RUNNING
 
 
 async def test_what_is_missing_is_refused_before_anything_runs(
