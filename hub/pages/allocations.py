@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from hub.launch.runner import utcnow
 from hub.pages.base import PageHandler
+from hub.pages.format import number
 from hub.pages.refusing import account_title, meter_view
 from hub.pages.views import AllocationEdit, AllocationRow, AuditRow
 from hub.problems import Problem, RequestError
@@ -90,14 +91,14 @@ def audit_rows(session: Session) -> tuple[AuditRow, ...]:
 class AllocationHandler(PageHandler):
     """What preview and change share."""
 
-    async def edit(self, key: str, *, limit: str, reason: str) -> AllocationEdit:
-        """The form with its preview, or with what is wrong in it."""
+    async def edit(self, key: str, *, limit: str, reason: str, is_preview: bool = False) -> AllocationEdit:
+        """The form with its preview, or with what is wrong in it; a preview may lack its reason yet."""
         account, resource = parse_key(key)
         meter = await self.app.db.run(lambda s: _meter(s, self.app.books.ledger, account, resource))
         row = _row(meter)
         unit, factor = _UNITS[resource]
         edit = AllocationEdit(row, limit_text=limit, reason=reason)
-        error = _error(limit, reason, resource)
+        error = _error(limit, resource) or ("" if is_preview else _lack_of_reason(reason))
         if error:
             return AllocationEdit(row, limit_text=limit, reason=reason, error=error)
         if limit == "":
@@ -115,7 +116,7 @@ def _meter(session: Session, ledger: Ledger, account: AccountRef, resource: Reso
     return found[0]
 
 
-def _error(limit: str, reason: str, resource: Resource) -> str:
+def _error(limit: str, resource: Resource) -> str:
     if limit:
         try:
             value = float(limit)
@@ -125,17 +126,19 @@ def _error(limit: str, reason: str, resource: Resource) -> str:
             return "A limit is between 0 and ten million."
         if resource is Resource.SESSIONS and value % 1:
             return "Sessions are whole."
-    if len(reason.strip()) < 3:
-        return "Say why: the reason is kept with the change."
     return ""
+
+
+def _lack_of_reason(reason: str) -> str:
+    return "Say why: the reason is kept with the change." if len(reason.strip()) < 3 else ""
 
 
 def _effects(meter: Meter, amount: int, unit: str, factor: int) -> tuple[str, ...]:
     taken = meter.used + meter.held
-    before = "nothing" if meter.limit is None else f"{meter.limit / factor:g}"
+    before = "nothing" if meter.limit is None else number(meter.limit / factor)
     effects = [
-        f"The limit changes from {before} to {amount / factor:g} {unit}.",
-        f"{max(0, amount - taken) / factor:g} {unit} are left then.",
+        f"The limit changes from {before} to {number(amount / factor)} {unit}.",
+        f"{number(max(0, amount - taken) / factor)} {unit} are left then.",
     ]
     if taken > amount:
         effects.append("More than that is used or held already: running sessions go on, new ones wait.")
@@ -159,9 +162,8 @@ class AllocationPart(AllocationHandler):
     async def post(self, key: str) -> None:
         """The preview; nothing is changed."""
         self.require_operator()
-        edit = await self.edit(
-            key, limit=self.get_body_argument("limit", ""), reason=self.get_body_argument("reason", "")[:500]
-        )
+        limit, reason = self.get_body_argument("limit", ""), self.get_body_argument("reason", "")[:500]
+        edit = await self.edit(key, limit=limit, reason=reason, is_preview=True)
         self.show("parts/allocation.html", edit=edit)
 
 

@@ -146,6 +146,13 @@ def _searchable(template: Template) -> str:
     return " ".join((spec.id, spec.title, spec.summary, *spec.keywords)).lower()
 
 
+def _needs(template: Template) -> str:
+    if not template.spec.inputs:
+        return "no data"
+    needs = (need.title for need in template.spec.inputs[0].match.require)
+    return "; ".join(needs) or "any HDF5 file"
+
+
 def _template_view(template: Template) -> TemplateView:
     spec = template.spec
     return TemplateView(
@@ -154,7 +161,7 @@ def _template_view(template: Template) -> TemplateView:
         title=spec.title,
         summary=spec.summary,
         when=", ".join(spec.keywords),
-        inputs="; ".join(need.title for need in spec.inputs[0].match.require) if spec.inputs else "none",
+        inputs=_needs(template),
         technique=", ".join(panet().label(technique) for technique in spec.techniques) or "any technique",
         authors=tuple(author.name for author in spec.authors),
         reviewed_by=spec.review.by or "",
