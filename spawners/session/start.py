@@ -228,6 +228,8 @@ class Session:
         """Whether the server answers; waits a moment if not. Only its own port counts as its answer."""
         waited = time.monotonic() - self._started
         time.sleep(0.01 if waited < 3 else 0.05)
+        if port_is_closed(self.port):
+            return False
         sockets = listening(self.port)
         if not sockets or not any(holds_any(pid, sockets) for pid in session_of(self._pid)):
             return False
@@ -284,6 +286,12 @@ def port_is_free(port: int) -> bool:
         except OSError:
             return False
         return True
+
+
+def port_is_closed(port: int) -> bool:
+    """Whether nobody listens there: a question that costs little, before those that read ``/proc``."""
+    with socket.socket() as tried:
+        return tried.connect_ex((_HOST, port)) != 0
 
 
 def listening(port: int) -> set[str]:
