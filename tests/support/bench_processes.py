@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import httpx
@@ -90,11 +90,15 @@ def own_cpu_seconds(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def tree_cpu_seconds(roots: Sequence[psutil.Process]) -> float:
-    """Processor time of processes and all below them."""
+def tree_cpu_seconds(pids: Iterable[int]) -> float:
+    """Processor time of processes and all below them, each counted once."""
+    found = set()
+    for pid in pids:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            root = psutil.Process(pid)
+            found |= {root, *root.children(recursive=True)}
     total = 0.0
-    for root in roots:
-        for process in [root, *root.children(recursive=True)]:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                total += cpu_seconds(process)
+    for process in found:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            total += cpu_seconds(process)
     return total
