@@ -100,7 +100,7 @@ class Cards:
         can_extend, steps = self._extensions(launch, said, walltime)
         return SessionCard(
             launch_id=launch.id,
-            title=launch.display_name or launch.server_name,
+            title=refusing.title_of(launch),
             state=launch.state,
             interface=Interface(said.interface.id) if said else Interface.LAB,
             environment=said.environment.title if said else "",
@@ -163,7 +163,7 @@ class Cards:
         ran = timedelta(seconds=launch.usage["elapsed_seconds"]) if launch.usage else timedelta(0)
         return RecentRow(
             launch_id=launch.id,
-            title=launch.display_name or launch.server_name,
+            title=refusing.title_of(launch),
             proposal=launch.proposal or "",
             data=", ".join(one.title for one in said.data) if said else "",
             state=launch.state,
@@ -181,7 +181,7 @@ class Cards:
             return None
         return Notice(
             launch_id=launch.id,
-            title=launch.display_name or launch.server_name,
+            title=refusing.title_of(launch),
             at=launch.ended_at or launch.created_at,
             refusal=refusal,
             charges=self._charges(launch),

@@ -36,9 +36,7 @@ def _using(account: AccountRef, resource: Resource, live: Iterable[Launch]) -> t
     """Sessions that hold some of an account's resource."""
     held = [(launch, _held(launch, account, resource)) for launch in live]
     return tuple(
-        SessionUse(
-            launch.id, launch.display_name or launch.server_name, Amount(resource, amount), launch.deadline
-        )
+        SessionUse(launch.id, title_of(launch), Amount(resource, amount), launch.deadline)
         for launch, amount in held
         if amount
     )
@@ -65,6 +63,11 @@ def _stored_meter(quota: dict[str, Any], resource: Resource) -> Meter:
         window=quota.get("window", ""),
         resets_at=datetime.fromisoformat(resets) if resets else None,
     )
+
+
+def title_of(launch: Launch) -> str:
+    """Name of a session as people know it; the server's name only where they chose it themselves."""
+    return launch.display_name or (launch.server_name if launch.origin == "hub" else "A session")
 
 
 def account_title(kind: str, key: str, *, own: str | None = None) -> str:

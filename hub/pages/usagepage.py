@@ -21,7 +21,7 @@ from hub.pages.base import PageHandler
 from hub.pages.cards import paying_proposals, resources_of, summary_of
 from hub.pages.home import sessions_csv
 from hub.pages.places import place_words
-from hub.pages.refusing import meter_view
+from hub.pages.refusing import meter_view, title_of
 from hub.pages.views import (
     Amount,
     DayUse,
@@ -143,7 +143,7 @@ class OperatePage(PageHandler):
             launch_id=launch.id,
             person=person.display_name if person else launch.username,
             username=launch.username,
-            title=launch.display_name or launch.server_name,
+            title=title_of(launch),
             state=launch.state,
             proposal=launch.proposal or "",
             place=said.place.title if said else "",
