@@ -1,4 +1,4 @@
-"""JupyterHub with PaNHub: settings become traits. A site overrides any of them below, or in a file of its own."""
+"""JupyterHub with PaNHub: settings become traits. A site overrides any of them below."""
 
 from hub.hubconfig import configure
 from hub.settings import load_settings, settings_path

@@ -9,8 +9,8 @@ def nothing_started(platform: Platform) -> None:
     """No process, no launch under way, nothing that was refused has a handle, nothing is held."""
     assert platform.session_processes() == []
     assert platform.database("SELECT id, state FROM launches WHERE state NOT IN ('ended', 'refused')") == []
-    refused = "SELECT id FROM launches WHERE state = 'refused' AND (handle IS NOT NULL OR held_at IS NOT NULL)"
-    assert platform.database(refused) == []
+    began = "(handle IS NOT NULL OR held_at IS NOT NULL)"
+    assert platform.database(f"SELECT id FROM launches WHERE state = 'refused' AND {began}") == []
     assert platform.database("SELECT launch_id FROM quota_holds WHERE settled_at IS NULL") == []
 
 
