@@ -133,7 +133,10 @@ class EventStream(PersonHandler):
 
 
 class LaunchEventsHandler(EventStream):
-    """``/launches/{id}/events``: progress until the launch runs or is over, then ``done``."""
+    """``/launches/{id}/events``: progress, and each change of state, until the launch is over."""
+
+    state_event = "state"
+    end_event = "done"
 
     async def get(self, launch_id: str) -> None:
         """Stream; a client that comes back with Last-Event-ID goes on where it was."""
@@ -147,11 +150,11 @@ class LaunchEventsHandler(EventStream):
                     launch = await self.own_launch(launch_id)
                     await self.send(
                         {"state": launch.state, "target": launch.target, "deadline": _iso(launch)},
-                        event="state",
+                        event=self.state_event,
                     )
                     if not launch.is_live:
                         await self._send_new(launch_id, seen)
-                        await self.send({"state": launch.state}, event="done")
+                        await self.send({"state": launch.state}, event=self.end_event)
                         return
                     while not await wait_for_news(news, _KEEPALIVE_S):
                         await self.keep_alive()

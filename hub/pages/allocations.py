@@ -89,10 +89,21 @@ def audit_rows(session: Session) -> tuple[AuditRow, ...]:
 
 
 class AllocationHandler(PageHandler):
-    """What preview and change share."""
+    """What form, preview and change share."""
+
+    async def form(self, key: str) -> AllocationEdit:
+        """The form as it opens, with the limit as it is."""
+        account, resource = parse_key(key)
+        meter = await self.app.db.run(lambda s: _meter(s, self.app.books.ledger, account, resource))
+        _, factor = _UNITS[resource]
+        text = "" if meter.limit is None else f"{meter.limit / factor:g}"
+        return AllocationEdit(_row(meter), limit_text=text)
 
     async def edit(self, key: str, *, limit: str, reason: str, is_preview: bool = False) -> AllocationEdit:
-        """The form with its preview, or with what is wrong in it; a preview may lack its reason yet."""
+        """The form after something was typed, with its preview or with what is wrong in it.
+
+        A preview may lack its reason yet.
+        """
         account, resource = parse_key(key)
         meter = await self.app.db.run(lambda s: _meter(s, self.app.books.ledger, account, resource))
         row = _row(meter)
@@ -153,11 +164,7 @@ class AllocationPart(AllocationHandler):
     async def get(self, key: str) -> None:
         """The form."""
         self.require_operator()
-        account, resource = parse_key(key)
-        meter = await self.app.db.run(lambda s: _meter(s, self.app.books.ledger, account, resource))
-        _, factor = _UNITS[resource]
-        text = "" if meter.limit is None else f"{meter.limit / factor:g}"
-        self.show("parts/allocation.html", edit=AllocationEdit(_row(meter), limit_text=text))
+        self.show("parts/allocation.html", edit=await self.form(key))
 
     async def post(self, key: str) -> None:
         """The preview; nothing is changed."""

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from tornado.iostream import StreamClosedError
 from tornado.web import StaticFileHandler
 
 from hub.api.base import CONTENT_SECURITY_POLICY
-from hub.api.launches import EventStream
-from hub.launch import store
+from hub.api.launches import EventStream, LaunchEventsHandler
 from hub.launch.feed import person_topic, wait_for_news
-from hub.launch.store import Event
 
 _KEEPALIVE_S = 15.0
 _YEAR_S = 365 * 24 * 3600
@@ -47,34 +43,11 @@ class HomeEvents(PageStream):
                 return
 
 
-class LaunchPageEvents(PageStream):
-    """``/launches/{id}/events``: lines of progress, and when to fetch the fragment anew."""
+class LaunchPageEvents(PageStream, LaunchEventsHandler):
+    """``/launches/{id}/events``: the API's stream under the names that the page listens to."""
 
-    async def get(self, launch_id: str) -> None:
-        """Stream until the launch is over or the browser leaves."""
-        launch = await self.own_launch(launch_id)
-        seen = self.last_event_id()
-        with self.app.feed.listen(launch.id) as news:
-            try:
-                await self.open_stream()
-                while True:
-                    events = await self._after(launch_id, seen)
-                    for event in events:
-                        data = {"seq": event.seq, "at": event.at.isoformat(), "message": event.message}
-                        await self.send(data, event="progress", number=event.seq)
-                        seen = event.seq
-                    launch = await self.own_launch(launch_id)
-                    if not launch.is_live:
-                        await self.send({}, event="end")
-                        return
-                    await self.send({}, event="change")
-                    while not await wait_for_news(news, _KEEPALIVE_S):
-                        await self.keep_alive()
-            except StreamClosedError:
-                return
-
-    async def _after(self, launch_id: str, seen: int) -> Sequence[Event]:
-        return await self.app.db.run(lambda s: store.events_after(s, launch_id, seen))
+    state_event = "change"
+    end_event = "end"
 
 
 class StaticFiles(StaticFileHandler):

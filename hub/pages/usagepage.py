@@ -16,7 +16,7 @@ from hub.launch.ledgering import holder_of
 from hub.launch.runner import utcnow
 from hub.launch.states import LIVE
 from hub.launch.store import Launch
-from hub.pages.allocations import allocation_rows, audit_rows
+from hub.pages.allocations import AllocationHandler, allocation_rows, audit_rows
 from hub.pages.base import PageHandler
 from hub.pages.cards import paying_proposals, resources_of, summary_of
 from hub.pages.home import sessions_csv
@@ -111,7 +111,7 @@ class UsageCsv(UsagePage):
         self.finish(sessions_csv(view.sessions))
 
 
-class OperatePage(PageHandler):
+class OperatePage(AllocationHandler):
     """``/operate``"""
 
     async def get(self) -> None:
@@ -132,6 +132,7 @@ class OperatePage(PageHandler):
             audit=await self.app.db.run(audit_rows),
             places=await self._places(),
             days=days,
+            edit=await self.form(key) if (key := self.get_query_argument("edit", "")) else None,
         )
         self.show("operate.html", operate=view)
 

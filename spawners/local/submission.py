@@ -127,9 +127,8 @@ class Preparer:
         cpus = self._settings.cpus or len(os.sched_getaffinity(0))
         memory_mib = self._settings.memory_mib or _memory_mib()
         how = "enforced by a cgroup" if self._settings.cgroup else "memory is watched, CPUs are bound"
-        kept = (
-            "Sessions have data views of their own" if isolation.kind == "bubblewrap" else "ISOLATION IS OFF"
-        )
+        is_isolated = isolation.kind == "bubblewrap"
+        kept = isolation.reason.capitalize() if is_isolated else f"ISOLATION IS OFF ({isolation.reason})"
         return Availability(
             is_reachable=True,
             cpus_free=max(0, cpus - sum(given["cpus"] for given in live)),
@@ -138,8 +137,8 @@ class Preparer:
             memory_mib_total=memory_mib,
             gpus_free=0,
             gpus_total=0,
-            note=f"{kept} ({isolation.reason}). Limits: {how}.",
-            is_isolated=isolation.kind == "bubblewrap",
+            note=f"{kept}. Limits: {how}.",
+            is_isolated=is_isolated,
         )
 
 
