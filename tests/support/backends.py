@@ -56,8 +56,8 @@ class Place:
 
     def submit(self, plan: LaunchPlan, credentials: Credentials) -> Running:
         """Start a session; a second one of the same launch must never be asked for."""
-        assert plan.launch_id not in self.sessions, "submitted twice"
         self.submitted.append(plan.launch_id)
+        assert plan.launch_id not in self.sessions, "submitted twice"
         self.environments.append(credentials.environment)
         running = Running(plan, credentials.report_secret, len(self.submitted), self.now)
         self.sessions[plan.launch_id] = running

@@ -113,6 +113,8 @@ class Engine:
         self.db = Database(sqlite_url(folder / "panhub.sqlite"))
         for metadata in ALL_METADATA:
             metadata.create_all(self.db.engine)
+        # On a busy machine the start of the database's thread may take long; a service has it early.
+        self.db._threads.submit(lambda: None).result()
         self.backend, self.place = backend, backend.place
         self.hub = hub or FakeHub()
         self.planner = FixedPlanner()

@@ -36,8 +36,8 @@ ROOT = Path(__file__).resolve().parents[2]
 _FACILITY = ROOT / "build" / "tests" / "facility"
 
 
-_AT_START = ("Renderer.__init__",)
-"""What takes long before the service listens."""
+_AT_START = ("Renderer.__init__", "<module>")
+"""What takes long before hub and service listen: templates and imports."""
 
 
 def wait_until(what: Callable[[], T], message: str, timeout_s: float = 60) -> T:

@@ -30,8 +30,9 @@ from tests.support.engines import Engine, FakeHub
 
 T = TypeVar("T")
 
-NAMES = st.sampled_from(["one", "two", "three"])
+NAMES = st.sampled_from(["one", "two"])
 UNITS = st.integers(min_value=0, max_value=8)
+MANY_UNITS = st.integers(min_value=3, max_value=9)
 
 
 class Mortal:
@@ -126,6 +127,11 @@ class Crashes(RuleBasedStateMachine):
         """A person starts one by our pages; its name is the engine's own."""
         person = self.engine.person()
         self._do(self.engine.launches.register(person, LaunchRequest(), origin="api"), kill_at, commits)
+
+    @rule(name=NAMES, kill_at=st.none() | MANY_UNITS, commits=st.booleans())
+    def go(self, name: str, kill_at: int | None, commits: bool) -> None:
+        """The whole way from nothing to a session that runs."""
+        self._do(self.engine.run(name), kill_at, commits)
 
     @rule(name=NAMES, kill_at=st.none() | UNITS, commits=st.booleans())
     def claim(self, name: str, kill_at: int | None, commits: bool) -> None:
@@ -234,8 +240,8 @@ class Crashes(RuleBasedStateMachine):
 
 TestCrashes = pytest.mark.timeout(120)(Crashes.TestCase)
 TestCrashes.settings = settings(
-    max_examples=15,
-    stateful_step_count=20,
+    max_examples=20,
+    stateful_step_count=25,
     deadline=None,
     derandomize=True,
     suppress_health_check=list(HealthCheck),
