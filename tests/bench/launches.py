@@ -39,6 +39,8 @@ AT_ONCE = 5
 WARM_UP = 10
 """Launches before those that count: imports, caches, the first row of each allocation."""
 
+MOST_LATE = 50
+
 AT_REST_S = 35.0
 """Longer than the time (30 s) after which a hub asks each of its spawners again."""
 
@@ -58,6 +60,7 @@ class Side:
     service_cpu_s: float = 0.0
     rest_cpu_s: float = 0.0
     wall_s: list[float] = field(default_factory=list)
+    late: int = 0
 
     async def add_users(self, usernames: list[str]) -> None:
         """Make the people known to the hub."""
@@ -84,8 +87,12 @@ class Side:
         self.service_cpu_s += after_service - service
 
     async def _start(self, client: httpx.AsyncClient, username: str, options: dict[str, Any]) -> None:
-        body = {"user_options": options}
-        reply = await client.post(f"/users/{username}/servers/bench", json=body)
+        body, path = {"user_options": options}, f"/users/{username}/servers/bench"
+        reply = await client.post(path, json=body)
+        while reply.headers.get("X-PanHub-Code") == "engine_unavailable" and self.late < MOST_LATE:
+            # On a machine that is busy with others a plan may miss its 0.8 s; what that costs counts.
+            self.late += 1
+            reply = await client.post(path, json=body)
         # 202 (not within 10 s) would leave work for later: it must not happen here.
         if reply.status_code != 201:
             raise RuntimeError(f"{username}: {reply.status_code} {reply.text[:500]}")
@@ -99,6 +106,7 @@ class Side:
     def forget_measures(self) -> None:
         """After the warm-up."""
         self.hub_cpu_s = self.service_cpu_s = 0.0
+        self.late = 0
         self.wall_s.clear()
 
     async def count_running(self) -> int:
@@ -177,6 +185,7 @@ def _rows(ours: Side, peer: Side) -> list[Row]:
             peer.rest_cpu_s * running_ms,
         ),
         at_most("engine CPU per launch", "ms", ours.service_cpu_s * per_launch),
+        at_most("asked again, as the plan was late", "launches", ours.late),
         beside(
             f"launch, {AT_ONCE} at once, p50",
             "ms",
