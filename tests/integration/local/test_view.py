@@ -120,13 +120,15 @@ async def test_the_deadline_is_seen_and_follows_an_extension(make_backend, quick
 
 
 async def test_a_view_of_links_names_the_data_by_its_own_paths(make_backend, quick_site, run_plan):
-    _, port = await run_plan(make_backend("links"), quick_site.plan())
+    backend, plan = make_backend("links"), quick_site.plan()
+    _, port = await run_plan(backend, plan)
     code = f"import os; result = open(os.environ['PANHUB_DATA'] + '{VISIT}/RAW_DATA/secret.txt').read()"
     assert await asyncio.to_thread(run_inside, port, code) == "hc1 RAW_DATA"
     work = quick_site.home / "work" / "first"
     assert (work / "data" / "RAW_DATA" / "secret.txt").read_text() == "hc1 RAW_DATA"
-    shown = json.loads((work / "plot.ipynb").read_text())["metadata"]["data"]
-    assert shown.endswith(f"view{VISIT}/RAW_DATA/scan")
+    # What a plan's files are told beforehand is where the data is then.
+    shown = backend.view(plan.launch_id, plan.account).shown(PurePosixPath(VISIT) / "RAW_DATA/secret.txt")
+    assert Path(shown).read_text() == "hc1 RAW_DATA"
 
 
 # --- working folder ---------------------------------------------------------------------------------
