@@ -73,11 +73,6 @@ class HubClient:
         # 202: the hub is stopping it; the record goes with a later call.
         return _read(reply, done={204, 404})
 
-    async def is_reachable(self) -> bool:
-        """Whether the hub answers at all."""
-        reply = await self._call("GET", "/", None)
-        return reply is not None and reply.code == 200
-
     def close(self) -> None:
         """Release connections."""
         self._client.close()

@@ -15,7 +15,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
@@ -427,14 +426,6 @@ def session_api_url(launch: Launch) -> str:
     """Address of the session's version endpoint, which answers without authentication."""
     assert launch.url is not None
     return f"{launch.url}/user/{launch.username}/{launch.server_name}/api"
-
-
-def host_and_port(url: str) -> tuple[str, int]:
-    """Host and port of a session's URL."""
-    parts = urlsplit(url)
-    assert parts.hostname is not None
-    assert parts.port is not None
-    return parts.hostname, parts.port
 
 
 def end_reason(launch: Launch, usage: Usage) -> EndReason:

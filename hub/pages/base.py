@@ -79,10 +79,6 @@ class PageHandler(PersonHandler):
         """This person's launches that are not over, newest first."""
         return await self.app.db.run(lambda s: store.of_person(s, self.person.id, states=LIVE))
 
-    async def query_launch(self, launch_id: str) -> Launch:
-        """Launch named by a query argument or path, if it is this person's."""
-        return await self.own_launch(launch_id)
-
     def require_operator(self) -> None:
         """Refuse everybody else.
 

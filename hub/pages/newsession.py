@@ -26,7 +26,7 @@ class FormBase(PageHandler):
         """The request that an address stands for, completed with defaults."""
         source = self.get_query_argument("from", "")
         if source:
-            return LaunchRequest.model_validate((await self.query_launch(source)).request)
+            return LaunchRequest.model_validate((await self.own_launch(source)).request)
         state = state_of(self.request.query_arguments)
         request = to_request(state, self.app.library)
         update: dict[str, object] = {}
