@@ -7,6 +7,7 @@ misses a wake-up loses nothing: it reads from the last number it has seen.
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,12 @@ class Feed:
 
     def __init__(self) -> None:
         self._waiters: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._told: dict[str, int] = defaultdict(int)
+        self._life = secrets.token_hex(4)
+
+    def position(self, username: str) -> str:
+        """How far the news of a person is; another text once there is more, or after a restart."""
+        return f"{self._life}-{self._told.get(person_topic(username), 0)}"
 
     @contextmanager
     def listen(self, *topics: str) -> Iterator[asyncio.Event]:
@@ -35,13 +42,18 @@ class Feed:
     def notify(self, *topics: str) -> None:
         """Wake all who listen to one of the topics."""
         for topic in topics:
+            if topic.startswith(_PERSON):
+                self._told[topic] += 1
             for event in self._waiters.get(topic, ()):
                 event.set()
 
 
+_PERSON = "person:"
+
+
 def person_topic(username: str) -> str:
     """Topic of all that concerns one person."""
-    return f"person:{username}"
+    return f"{_PERSON}{username}"
 
 
 OPERATORS_TOPIC = "operators"

@@ -79,7 +79,9 @@ class HomePage(HomeBase):
 
     async def get(self) -> None:
         """Sessions, recent ones, what is left."""
-        self.show("home.html", home=await self.home(self.get_query_argument("q", "")[:100]))
+        position = self.app.feed.position(self.person.username)
+        home = await self.home(self.get_query_argument("q", "")[:100])
+        self.show("home.html", home=home, position=position)
 
 
 class HomePart(HomeBase):

@@ -26,11 +26,18 @@ class PageStream(EventStream):
 
 
 class HomeEvents(PageStream):
-    """``/events``: tells the home page which of its parts changed."""
+    """``/events``: tells the home page which of its parts changed.
+
+    ``since`` is the position that the page was made at: what came before the browser got here is
+    not lost.
+    """
 
     async def get(self) -> None:
         """Stream until the browser leaves."""
-        with self.app.feed.listen(person_topic(self.person.username)) as news:
+        username = self.person.username
+        with self.app.feed.listen(person_topic(username)) as news:
+            if self.get_query_argument("since", "") != self.app.feed.position(username):
+                news.set()
             try:
                 await self.open_stream()
                 while True:

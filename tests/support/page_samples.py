@@ -687,10 +687,10 @@ def _page(template: str, viewer: Viewer | None = VIEWER, **context: Any) -> tupl
 
 
 PAGES: dict[str, tuple[str, dict[str, Any]]] = {
-    "home": _page("home.html", home=HOME),
-    "home-faults": _page("home.html", home=HOME_FAULTS),
-    "home-idle": _page("home.html", home=HomeView(recent=RECENT, meters=(PROPOSAL_METER,))),
-    "home-first": _page("home.html", home=HomeView(meters=(PERSON_METER,))),
+    "home": _page("home.html", position="0-0", home=HOME),
+    "home-faults": _page("home.html", position="0-0", home=HOME_FAULTS),
+    "home-idle": _page("home.html", position="0-0", home=HomeView(recent=RECENT, meters=(PROPOSAL_METER,))),
+    "home-first": _page("home.html", position="0-0", home=HomeView(meters=(PERSON_METER,))),
     "new": _page("new.html", form=FORM),
     "new-refused": _page("new.html", form=replace(FORM, summary=REFUSED_SUMMARY)),
     "new-later": _page("new.html", form=replace(FORM, summary=LATER_SUMMARY)),

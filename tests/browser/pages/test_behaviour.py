@@ -60,7 +60,7 @@ async def _hold_stream(page, part):
         await release.wait()
         await route.fulfill(content_type="text/event-stream", body=f"event: {part}\ndata: 1\n\n")
 
-    await page.route("**/events", answer)
+    await page.route("**/events?*", answer)
     return release
 
 

@@ -16,7 +16,7 @@ IN_DARK = ("home", "home-faults", "new-refused", "progress-failed", "usage", "op
 
 async def _show(page, site, name):
     # Streams never answer, so that the page stays as it is.
-    await page.route("**/events", lambda _: None)
+    await page.route("**/events?*", lambda _: None)
     await page.emulate_media(color_scheme="light", reduced_motion="reduce")
     await page.goto(f"{site}/{name}")
 

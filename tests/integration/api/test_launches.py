@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -218,6 +219,16 @@ def test_events_go_on_where_a_client_left(platform: Platform, person: SignIn, ru
         with httpx.stream("GET", url, headers={**headers, "Last-Event-ID": nonsense}, timeout=20) as reply:
             first = events(reply, is_state)[0]
             assert json.loads(first["data"])["seq"] == 1
+
+
+def test_a_page_hears_what_came_before_its_stream_was_open(platform: Platform, person: SignIn) -> None:
+    tobi = person("tobi")
+    found = re.search(r'data-events="([^"]+)"', tobi.page().text)
+    assert found
+    tobi.api("POST", "/launches", json={"profile": "gold"})
+    with tobi.client.stream("GET", found[1], timeout=10) as reply:
+        heard = events(reply, lambda event: event["event"] == "meters")
+    assert [event["event"] for event in heard] == ["sessions", "recent", "meters"]
 
 
 def test_events_of_what_is_over_end(platform: Platform, person: SignIn) -> None:
