@@ -10,12 +10,20 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import PurePosixPath
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from spawners.plan import Account, Credentials, LaunchId, LaunchPlan
+from spawners.plan import (
+    DEFAULT_SCHEDULING,
+    Account,
+    Credentials,
+    LaunchId,
+    LaunchPlan,
+    Scheduling,
+    Size,
+)
 
 Handle = Mapping[str, Any]
 """JSON object by which a backend finds its session again."""
@@ -37,6 +45,9 @@ class EndCause(StrEnum):
     EXITED = "exited"
     OUT_OF_MEMORY = "out_of_memory"
     TIME_LIMIT = "time_limit"
+    PREEMPTED = "preempted"
+    NODE_FAILURE = "node_failure"
+    CANCELLED = "cancelled"
     LOST = "lost"
 
 
@@ -44,12 +55,17 @@ class EndCause(StrEnum):
 class Status:
     """One answer about one session.
 
-    ``reason`` is plain text for a person, or empty. ``host`` is where it runs.
+    ``reason`` is plain text for a person, or empty. ``host`` is the address where it runs.
+    ``expected_start`` is the scheduler's guess while pending; ``started_at`` and ``ends_at`` are when
+    it began and until when the scheduler lets it run (all aware UTC, None: not known).
     """
 
     state: State
     reason: str = ""
     host: str | None = None
+    expected_start: datetime | None = None
+    started_at: datetime | None = None
+    ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +73,7 @@ class Usage:
     """What ran, by the backend's own account: the base of the charge.
 
     ``elapsed_seconds`` is whole seconds of wall time, ``cpus``, ``memory_mib`` and ``gpus``
-    what was allocated.
+    what was allocated. ``detail`` is the scheduler's own word of the end for a person, or empty.
     """
 
     started_at: datetime
@@ -68,13 +84,25 @@ class Usage:
     gpus: int
     cause: EndCause
     exit_code: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class GpuCount:
+    """Devices of one type at a place; ``type`` is empty where the place names none."""
+
+    type: str
+    free: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True)
 class Availability:
     """What a place has free now. None: the place does not say.
 
-    ``is_isolated``: a session sees nothing but its own data, whatever its processes try.
+    ``is_isolated``: a session sees nothing but its own data, whatever its processes try. ``gpus``
+    counts by type what ``gpus_free`` sums up. ``nodes_free`` are wholly idle nodes. ``taken_at`` is
+    when the place was looked at (aware UTC), None for just now.
     """
 
     is_reachable: bool
@@ -86,6 +114,89 @@ class Availability:
     gpus_total: int | None = None
     note: str = ""
     is_isolated: bool = True
+    gpus: tuple[GpuCount, ...] = ()
+    nodes_free: int | None = None
+    nodes_total: int | None = None
+    jobs_pending: int | None = None
+    taken_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NodeShape:
+    """A kind of node of a place: what the largest session on it can have. ``gpus`` by type."""
+
+    cpus: int
+    memory_mib: int
+    gpus: Mapping[str, int]
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ReservationOffer:
+    """A reservation that a person may use (their beamtime's, say). Times are aware UTC."""
+
+    name: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceOffer:
+    """What one person may use of a place, and how much at once.
+
+    ``why_not`` is a sentence where they may use nothing, else None. ``max_walltime`` None: no limit.
+    ``shapes`` are the place's kinds of node, largest first; empty where a place has none.
+    """
+
+    why_not: str | None = None
+    max_cpus: int | None = None
+    max_memory_mib: int | None = None
+    max_gpus: int | None = None
+    max_walltime: timedelta | None = None
+    shapes: tuple[NodeShape, ...] = ()
+    accounts: tuple[str, ...] = ()
+    qos: tuple[str, ...] = ()
+    reservations: tuple[ReservationOffer, ...] = ()
+    default_account: str | None = None
+    default_qos: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A start as far as a scheduler has to know it: for a forecast, before there is a plan."""
+
+    account: Account
+    size: Size
+    walltime: timedelta
+    scheduling: Scheduling = DEFAULT_SCHEDULING
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """When a session would start. ``starts_at`` None: nobody can say.
+
+    ``basis`` is who says so: the ``scheduler`` itself, our ``estimate`` from what is free and what ends
+    when, or ``unknown``.
+    """
+
+    starts_at: datetime | None
+    basis: Literal["scheduler", "estimate", "unknown"] = "unknown"
+
+    def is_now(self, now: datetime) -> bool:
+        """Whether it would start at once (within 30 s)."""
+        return self.starts_at is not None and self.starts_at <= now + timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class InnerJob:
+    """A job that a person submitted from inside a session. ``state`` is the scheduler's own word."""
+
+    id: str
+    name: str
+    state: str
+    reason: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +232,19 @@ class BackendError(Exception):
 
 class SubmitError(BackendError):
     """The session could not be started; nothing runs."""
+
+
+class NotAdmittedError(BackendError):
+    """The place does not take a plan: more than its limits, or what the person may not use.
+
+    ``code`` is stable (``place_limit``, ``place_not_allowed``, ``account_unknown``, ``qos_unknown``,
+    ``reservation_unknown``); ``hint`` is the next step.
+    """
+
+    def __init__(self, code: str, text: str, hint: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.hint = hint
 
 
 class BackendUnavailableError(BackendError):
@@ -200,6 +324,70 @@ class Backend(Protocol):
         """What is free now. Never raises."""
         ...
 
+    async def offer(self, account: Account) -> PlaceOffer:
+        """What this person may use here, from what is known now (a snapshot, no query of its own).
+
+        Raises
+        ------
+        BackendUnavailableError
+            If the place has not answered yet, or not for too long.
+        """
+        ...
+
+    async def forecast(self, ask: Ask) -> Forecast:
+        """When such a session would start. Never raises; unknown where nobody can say."""
+        ...
+
+    async def admit(self, plan: LaunchPlan) -> None:
+        """Refuse a plan that the place would refuse; asked for every plan, before anything is held.
+
+        Raises
+        ------
+        NotAdmittedError
+            If it is over a limit or names what the person may not use.
+        BackendUnavailableError
+            If that cannot be told.
+        """
+        ...
+
+    async def inner_jobs(self, handles: Mapping[LaunchId, Handle]) -> Mapping[LaunchId, Sequence[InnerJob]]:
+        """Jobs that people submitted from inside their sessions. Never raises."""
+        ...
+
     async def aclose(self) -> None:
         """Release connections and tasks of the engine's side; sessions go on."""
         ...
+
+
+class Unscheduled:
+    """Answers of a place without a scheduler: it starts now, or refuses when it starts.
+
+    A base for backends whose place has no queue, no accounts and no reservations.
+    """
+
+    async def offer(self, account: Account) -> PlaceOffer:
+        """No limits but the profile's."""
+        return PlaceOffer()
+
+    async def forecast(self, ask: Ask) -> Forecast:
+        """Now."""
+        return Forecast(datetime.now(UTC), "scheduler")
+
+    async def admit(self, plan: LaunchPlan) -> None:
+        """Refuse only what belongs to a scheduler.
+
+        Raises
+        ------
+        NotAdmittedError
+            If an account, QOS or reservation is named.
+        """
+        if plan.scheduling != DEFAULT_SCHEDULING:
+            raise NotAdmittedError(
+                "place_not_allowed",
+                "This place has no accounts, QOS or reservations.",
+                "Leave them out, or choose another place.",
+            )
+
+    async def inner_jobs(self, handles: Mapping[LaunchId, Handle]) -> Mapping[LaunchId, Sequence[InnerJob]]:
+        """None: there is nothing to submit to."""
+        return {}

@@ -66,24 +66,45 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Software a session runs in: a prefix with ``bin/python`` and ``bin/jupyterhub-singleuser``."""
+    """Software a session runs in: a prefix with ``bin/python`` and ``bin/jupyterhub-singleuser``.
+
+    ``modules`` are loaded before it, ``image`` is the apptainer image in which the prefix lies (or
+    None), ``architectures`` the CPUs it is built for, as ``uname -m`` names them.
+    """
 
     id: str
     title: str
     prefix: PurePosixPath
     lock_sha256: str
     kernel: str = "python3"
+    modules: tuple[str, ...] = ()
+    image: PurePosixPath | None = None
+    architectures: tuple[str, ...] = ("x86_64",)
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """Resources of one session. ``memory_mib`` in MiB."""
+    """Resources of one session. ``memory_mib`` in MiB; ``gpu_type`` empty for any type."""
 
     id: str
     title: str
     cpus: int
     memory_mib: int
     gpus: int = 0
+    gpu_type: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scheduling:
+    """What a batch scheduler is told beside the size. None leaves it to the scheduler's default."""
+
+    account: str | None = None
+    qos: str | None = None
+    reservation: str | None = None
+
+
+DEFAULT_SCHEDULING = Scheduling()
+"""All left to the scheduler."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +141,7 @@ class LaunchPlan:
     files: tuple[PlannedFile, ...] = ()
     open_path: PurePosixPath | None = None
     data_link: PurePosixPath | None = None
+    scheduling: Scheduling = DEFAULT_SCHEDULING
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON of the plan, for the session table."""
@@ -144,9 +166,7 @@ class LaunchPlan:
                 home=PurePosixPath(raw["account"]["home"]),
                 groups=tuple(raw["account"]["groups"]),
             ),
-            environment=Environment(
-                **{**raw["environment"], "prefix": PurePosixPath(raw["environment"]["prefix"])}
-            ),
+            environment=_environment(raw["environment"]),
             size=Size(**raw["size"]),
             place=raw["place"],
             walltime=timedelta(seconds=raw["walltime"]),
@@ -163,7 +183,21 @@ class LaunchPlan:
             files=tuple(PlannedFile(PurePosixPath(f["path"]), f["content"]) for f in raw["files"]),
             open_path=PurePosixPath(raw["open_path"]) if raw["open_path"] else None,
             data_link=PurePosixPath(raw["data_link"]) if raw["data_link"] else None,
+            scheduling=Scheduling(**raw.get("scheduling", {})),
         )
+
+
+def _environment(raw: Mapping[str, Any]) -> Environment:
+    image = raw.get("image")
+    return Environment(
+        **{
+            **raw,
+            "prefix": PurePosixPath(raw["prefix"]),
+            "modules": tuple(raw.get("modules", ())),
+            "image": PurePosixPath(image) if image else None,
+            "architectures": tuple(raw.get("architectures", ("x86_64",))),
+        }
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,36 @@ class Input(BaseModel):
     ref: Reference = Field(description="Identifier of the data.", examples=["10.15151/ESRF-ES-101"])
 
 
+SchedulerName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+"""Name of an account, QOS or reservation of a batch scheduler."""
+
+SOONEST = "soonest"
+"""The place that starts first, of those that the profile has."""
+
+
+class ResourcesRequest(BaseModel):
+    """A size of one's own, where the profile allows one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cpus: Annotated[int, Field(ge=1, le=4096, strict=True)] = Field(description="CPU cores.")
+    memory_mib: Annotated[int, Field(ge=256, le=64 * 1024 * 1024, strict=True)] = Field(
+        description="Memory in MiB."
+    )
+    gpus: Annotated[int, Field(ge=0, le=64, strict=True)] = Field(default=0, description="GPU devices.")
+    gpu_type: Identifier | None = Field(default=None, description="Type of the GPUs; null takes any.")
+
+
+class SchedulingRequest(BaseModel):
+    """What a batch scheduler is told; null leaves it to the scheduler's default for the person."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    account: SchedulerName | None = Field(default=None, description="Scheduler account that the job runs in.")
+    qos: SchedulerName | None = Field(default=None, description="Quality of service.")
+    reservation: SchedulerName | None = Field(default=None, description="Reservation, of a beamtime say.")
+
+
 class LaunchRequest(BaseModel):
     """What a person (or a portal for them) asks for. Everything has a default: ``{}`` is valid."""
 
@@ -67,6 +97,16 @@ class LaunchRequest(BaseModel):
     interface: Interface = Field(default=Interface.LAB, description="What to work in.")
     profile: Identifier | None = Field(default=None, description="Profile; null takes the site's default.")
     size: Identifier | None = Field(default=None, description="Size of the profile; null takes its default.")
+    resources: ResourcesRequest | None = Field(
+        default=None, description="A size of one's own in place of `size`, where the profile allows one."
+    )
+    place: Identifier | None = Field(
+        default=None,
+        description="Place of the profile; `soonest` is the one that starts first, null the first of the list.",
+    )
+    scheduling: SchedulingRequest = Field(
+        default=SchedulingRequest(), description="Account, QOS and reservation of a batch scheduler."
+    )
     walltime_s: Annotated[int, Field(ge=60, le=60 * 60 * 24 * 30, strict=True)] | None = Field(
         default=None, description="How long it may run, in seconds; null takes the profile's default."
     )

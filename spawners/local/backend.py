@@ -30,6 +30,7 @@ from spawners.backend import (
     State,
     Status,
     SubmitError,
+    Unscheduled,
     Usage,
     View,
 )
@@ -53,7 +54,7 @@ _KILL_MARGIN_S = 5
 _THREADS = 4
 
 
-class LocalBackend:
+class LocalBackend(Unscheduled):
     """Sessions on this machine; implements `spawners.backend.Backend`."""
 
     def __init__(self, settings: LocalSettings) -> None:

@@ -22,6 +22,7 @@ from spawners.backend import (
     State,
     Status,
     SubmitError,
+    Unscheduled,
     Usage,
     View,
 )
@@ -78,7 +79,7 @@ class Place:
         self.now += timedelta(**delta)
 
 
-class FakeBackend:
+class FakeBackend(Unscheduled):
     """A backend over a `Place` that does what it is asked at once."""
 
     def __init__(self, place: Place) -> None:

@@ -18,7 +18,17 @@ from tornado.httpclient import AsyncHTTPClient
 from tornado.web import Application, RequestHandler
 from traitlets import Unicode
 
-from spawners.backend import Availability, EndCause, Handle, Started, State, Status, Usage, View
+from spawners.backend import (
+    Availability,
+    EndCause,
+    Handle,
+    Started,
+    State,
+    Status,
+    Unscheduled,
+    Usage,
+    View,
+)
 from spawners.plan import Account, Credentials, LaunchId, LaunchPlan
 
 
@@ -39,7 +49,7 @@ class NullSpawner(Spawner):
         """Nothing to stop."""
 
 
-class NullBackend:
+class NullBackend(Unscheduled):
     """Says at once that the session runs, and reports the port of the server that stands for all."""
 
     def __init__(self, port: int) -> None:

@@ -1,0 +1,1 @@
+"""Sessions on Slurm: transports, watcher, job, accounting. See `spawners.slurm.backend`."""
