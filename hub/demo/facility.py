@@ -108,15 +108,23 @@ def make_facility(state: Path, python: Path, report: Report) -> None:
     DemoDataError
         If the measured files cannot be fetched or a file cannot be made.
     """
-    demo = _DemoFile.model_validate(
-        yaml.safe_load((_HERE / "facility" / "proposals.yaml").read_text("utf-8"))
-    )
+    demo = _load()
     data_root, catalogue = state / "data" / "visitor", state / "catalogue"
     made_on = _made_on(state)
     _make_folders(demo, data_root, made_on)
     _make_files(list(_tasks(demo, made_on)), data_root, state, python, report)
     _write_catalogue(demo, data_root, catalogue, made_on)
     report("The demo facility is ready", 1.0)
+
+
+def proposal_teams() -> dict[str, tuple[str, ...]]:
+    """Members of each proposal's team, by the catalogue's user ids."""
+    return {proposal.name: tuple(member.user_id for member in proposal.team) for proposal in _load().proposals}
+
+
+def _load() -> _DemoFile:
+    text = (_HERE / "facility" / "proposals.yaml").read_text("utf-8")
+    return _DemoFile.model_validate(yaml.safe_load(text))
 
 
 def _made_on(state: Path) -> date:

@@ -102,7 +102,7 @@ class LaunchRequest(BaseModel):
     )
     place: Identifier | None = Field(
         default=None,
-        description="Place of the profile; `soonest` is the one that starts first, null the first of the list.",
+        description="Place of the profile; `soonest` is the one that starts first, null the first one.",
     )
     scheduling: SchedulingRequest = Field(
         default=SchedulingRequest(), description="Account, QOS and reservation of a batch scheduler."
