@@ -36,6 +36,7 @@ from spawners.backend import (
     Usage,
 )
 from spawners.plan import Credentials, LaunchId
+from spawners.session.proof import TOKEN_VARIABLE, session_secret
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,9 @@ class Runner:
             text = "Its place is no longer offered."
             await self.end_unstarted(launch.id, EndReason.START_FAILED, text, only_from=_NOT_STARTED)
             return
-        secret = secrets.token_urlsafe(32)
+        # A batch job carries its token and nothing else secret, so both sides derive the rest from it.
+        token = environment.get(TOKEN_VARIABLE)
+        secret = session_secret(token, launch.id) if token else secrets.token_urlsafe(32)
         prepared = await self._db.run(
             lambda s: store.change(s, launch.id, only_in={LaunchState.HELD}, report_hash=hash_secret(secret))
         )
@@ -338,7 +341,7 @@ class Runner:
                 end_reason=reason,
                 end_message=_message(reason, usage),
                 usage=usage_json(usage),
-                log_tail=tail,
+                log_tail=tail or current.log_tail,
             )
             if moved is not None:
                 store.add_event(session, launch.id, "ended", moved.end_message, now)
