@@ -119,7 +119,7 @@ def make_facility(state: Path, python: Path, report: Report) -> None:
 
 def proposal_teams() -> dict[str, tuple[str, ...]]:
     """Members of each proposal's team, by the catalogue's user ids."""
-    return {proposal.name: tuple(member.user_id for member in proposal.team) for proposal in _load().proposals}
+    return {entry.name: tuple(member.user_id for member in entry.team) for entry in _load().proposals}
 
 
 def _load() -> _DemoFile:

@@ -1,0 +1,297 @@
+"""A whole Slurm cluster on one machine: daemons, accounting, people. Blocking; needs root."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import stat
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from hub.demo.slurm import accounting, database, tokens
+from hub.demo.slurm.configuration import NODES, Ports, free_ports, write_configuration
+from hub.demo.slurm.daemons import Daemon, as_user
+from hub.demo.slurm.jobs import Jobs
+from hub.demo.slurm.namespace import Namespace
+from hub.demo.slurm.people import SERVICE_ACCOUNT, SITE, SLURM_USER, PosixPeople, make_people
+from hub.demo.slurm.release import PROGRAMS, SlurmDemoError, release_of
+from hub.demo.slurm.root import prepare_root
+from hub.demo.slurm.specs import daemon_specs
+
+DAEMONS = ("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmrestd", *NODES)
+"""Names of the daemons, in the order of their start."""
+
+_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+
+
+class SlurmCluster(Jobs):
+    """One cluster with nodes cpu1, cpu2 (partition ``cpu``) and gpu1 (partition ``gpu``, four GPUs).
+
+    Parameters
+    ----------
+    state
+        Folder of the cluster, kept from one start to the next. All its parents must be open to
+        everybody (mode ``--x``): people's jobs read the configuration in it.
+    release
+        "22.05" of this machine (Debian 12), "24.11" or "26.05" in a root made on demand.
+    shared
+        Further folders that jobs must see, such as the data's, where the release has its own root.
+    options
+        slurm.conf(5) lines in place of ours.
+
+    Several clusters can run at once: each has its own ports, sockets and processes.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        *,
+        release: str = "22.05",
+        shared: Sequence[Path] = (),
+        options: Mapping[str, str] | None = None,
+        site: Path = SITE,
+    ) -> None:
+        self.state = state.absolute()
+        self.release = release_of(release)
+        self.site = site
+        self.service_account = SERVICE_ACCOUNT
+        self._shared = [path.absolute() for path in shared]
+        self._options = dict(options or {})
+        self._people: PosixPeople | None = None
+        self._ports: Ports | None = None
+        self._namespace: Namespace | None = None
+        self._daemons: dict[str, Daemon] = {}
+
+    # Where it is
+
+    @property
+    def conf(self) -> Path:
+        """slurm.conf: the value of ``SLURM_CONF``."""
+        return self.state / "slurm.conf"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment for Slurm's commands."""
+        return {"SLURM_CONF": str(self.conf), "PATH": _PATH, "LANG": "C.UTF-8"}
+
+    @property
+    def rest_url(self) -> str:
+        """Address of slurmrestd."""
+        return f"http://127.0.0.1:{self._listening.slurmrestd}"
+
+    @property
+    def rest_versions(self) -> tuple[str, ...]:
+        """API versions that slurmrestd answers, oldest first."""
+        return self.release.rest_versions
+
+    @property
+    def jwt_key(self) -> Path:
+        """Key of the tokens; whoever reads it is everybody on the cluster."""
+        return self.state / "keys" / "jwt_hs256.key"
+
+    @property
+    def people(self) -> PosixPeople:
+        """The demo's people and their groups."""
+        if self._people is None:
+            raise SlurmDemoError("The cluster has not been started.")
+        return self._people
+
+    @property
+    def homes(self) -> Path:
+        """Folder of the home folders."""
+        return self.people.homes
+
+    def token(self, username: str, lifespan_s: int = 600) -> str:
+        """Token with which slurmrestd acts for a user (header ``X-SLURM-USER-TOKEN``)."""
+        return tokens.mint(self.jwt_key.read_bytes(), username, lifespan_s)
+
+    def command(self, *argv: str, user: str | None = None) -> list[str]:
+        """Command that runs ``argv`` where the cluster's programs are, as a user or as it is.
+
+        With a release of the machine's own system and no user it is ``argv`` itself; otherwise the
+        caller must be root. It needs `environment`.
+        """
+        words = as_user(user, argv)
+        namespace = self._inside
+        return namespace.enter(*words, is_inside=False) if namespace.has_root else list(words)
+
+    def run(
+        self,
+        *argv: str,
+        user: str | None = None,
+        input: str | None = None,  # noqa: A002 - as in subprocess.run
+        environment: Mapping[str, str] | None = None,
+        timeout_s: float = 60.0,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command and wait; its output is text. The return code is the caller's to look at."""
+        home = {"HOME": str(self.people.home(user))} if user in self.people.usernames else {}
+        return subprocess.run(
+            self.command(*argv, user=user),
+            check=False,
+            input=input,
+            stdin=subprocess.DEVNULL if input is None else None,
+            capture_output=True,
+            text=True,
+            env={**self.environment, **home, **(environment or {})},
+            cwd="/",
+            timeout=timeout_s,
+        )
+
+    # Start and stop
+
+    def start(self) -> None:
+        """Start all daemons and wait until the nodes are idle.
+
+        Raises
+        ------
+        SlurmDemoError
+            If something is missing or does not come up; nothing is left running then.
+        """
+        if os.geteuid() != 0:
+            raise SlurmDemoError("The demo's Slurm must be started by root: its jobs run as other people.")
+        root = prepare_root(self.release)
+        if root is None and (missing := [str(path) for path in PROGRAMS if not path.exists()]):
+            raise SlurmDemoError(f"Missing: {', '.join(missing)}. See CI_PACKAGES in the Makefile.")
+        self._people = make_people(self.site)
+        self._prepare_state()
+        self._namespace = Namespace(root, [self.state, self.site, *self._shared])
+        try:
+            self._namespace.start()
+            self._start_daemons()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop all daemons, and end every job and every process of the cluster. The state stays."""
+        if self._namespace is None:
+            return
+        # slurmctld saves what it knows; the others are made to be cut off.
+        for name in ("slurmctld", "slurmdbd", "mariadbd"):
+            if (daemon := self._daemons.get(name)) is not None:
+                with contextlib.suppress(SlurmDemoError):
+                    daemon.stop(5.0)
+        self._namespace.stop()
+        self._namespace = None
+        for daemon in self._daemons.values():
+            daemon.forget()
+        self._daemons = {}
+
+    def _prepare_state(self) -> None:
+        self.state.mkdir(parents=True, exist_ok=True)
+        self.state.chmod(0o755)
+        for folder in self.state.parents:
+            if not folder.stat().st_mode & stat.S_IXOTH:
+                raise SlurmDemoError(f"{folder} is closed to other people; their jobs need what is below it.")
+        shutil.rmtree(self.state / "run", ignore_errors=True)
+        for name in ("keys", "slurmctld", "mariadb"):
+            database.make_folder(self.state / name)
+        for name, owner in (("run", SLURM_USER), ("logs", SLURM_USER), ("slurmd", "root")):
+            (self.state / name).mkdir(exist_ok=True)
+            (self.state / name).chmod(0o755)
+            shutil.chown(self.state / name, owner, owner)
+        tokens.make_key(self.jwt_key)
+        munge_key = self.state / "keys" / "munge.key"
+        if not munge_key.exists():
+            munge_key.touch(mode=0o600)
+            munge_key.write_bytes(secrets.token_bytes(128))
+        for key in (self.jwt_key, munge_key):
+            shutil.chown(key, SLURM_USER, SLURM_USER)
+        self._ports = free_ports()
+        write_configuration(self.state, self._ports, self.release, self._options)
+
+    def _start_daemons(self) -> None:
+        for spec in daemon_specs(self.state, self._listening, self.release):
+            self._daemons[spec.name] = Daemon(spec, self._inside, self.state / "logs" / f"{spec.name}.log")
+        self._daemons["munged"].start()
+        is_new = not (self.state / "mariadb" / "mysql").exists()
+        if is_new:
+            self._make_database()
+        self.start_daemon("mariadbd")
+        self.start_daemon("munged")
+        self.start_daemon("slurmdbd")
+        if is_new:
+            self.checked(*accounting.ADD_CLUSTER)
+        self.start_daemon("slurmctld")
+        if is_new:
+            for words in accounting.commands(self.people):
+                self.checked("sacctmgr", "-i", *words)
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(self.start_daemon, ("slurmrestd", *NODES)))
+        self.wait_nodes()
+
+    def _make_database(self) -> None:
+        datadir = f"--datadir={self.state / 'mariadb'}"
+        self.checked(*database.INSTALL, datadir, user=SLURM_USER)
+
+    # Daemons, one by one
+
+    def start_daemon(self, name: str) -> None:
+        """Start a daemon that does not run, and wait until it answers."""
+        daemon = self._daemon(name)
+        daemon.start()
+        daemon.wait_ready()
+
+    def stop_daemon(self, name: str) -> None:
+        """Stop a daemon in order (SIGTERM)."""
+        self._daemon(name).stop()
+
+    def kill(self, name: str) -> None:
+        """Kill a daemon (SIGKILL). Jobs of a killed node go on: see `lose_node`."""
+        self._daemon(name).kill()
+
+    def freeze(self, name: str) -> None:
+        """Freeze a daemon: its port stays open and nothing answers."""
+        self._daemon(name).freeze()
+
+    def thaw(self, name: str) -> None:
+        """Let a frozen daemon go on."""
+        self._daemon(name).thaw()
+
+    def pid(self, name: str) -> int:
+        """Process id of a daemon, as this side numbers it."""
+        return self._daemon(name).pid
+
+    def is_running(self, name: str) -> bool:
+        """Whether a daemon runs, frozen or not."""
+        return self._daemon(name).is_running
+
+    def _daemon(self, name: str) -> Daemon:
+        try:
+            return self._daemons[name]
+        except KeyError:
+            raise SlurmDemoError(f"There is no running daemon {name!r}.") from None
+
+    @property
+    def _inside(self) -> Namespace:
+        if self._namespace is None:
+            raise SlurmDemoError("The cluster does not run.")
+        return self._namespace
+
+    @property
+    def _listening(self) -> Ports:
+        if self._ports is None:
+            raise SlurmDemoError("The cluster has not been started.")
+        return self._ports
+
+
+@contextmanager
+def running_cluster(
+    state: Path,
+    *,
+    release: str = "22.05",
+    shared: Sequence[Path] = (),
+    options: Mapping[str, str] | None = None,
+) -> Iterator[SlurmCluster]:
+    """Run a cluster for as long as the context lasts. Parameters: `SlurmCluster`."""
+    cluster = SlurmCluster(state, release=release, shared=shared, options=options)
+    cluster.start()
+    try:
+        yield cluster
+    finally:
+        cluster.stop()

@@ -1,0 +1,134 @@
+"""The cluster's own process tree and mounts, which end when their keeper ends.
+
+All daemons and jobs of a cluster live in one process-id and one mount namespace (namespaces(7)).
+When the first process of it ends, the kernel kills all others and drops the mounts; that process
+reads a pipe which closes when the program that made the cluster ends, however it ends. So nothing
+is left behind. A release of another Debian also has a root of its own in it: a layer in memory
+(overlayfs) above the cached root, entered by pivot_root(2), since a chroot may make no user
+namespaces, which the data view of a session needs.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from hub.demo.slurm.release import SlurmDemoError
+
+_HOST = """
+mount -t proc proc /proc || exit 1
+exec bash -c 'echo ready; read -r line'
+"""
+
+_OTHER_ROOT = """
+set -e
+root=$1
+shift
+layer=$(mktemp -d)
+mount -t tmpfs -o mode=755 tmpfs "$layer"
+mkdir "$layer/upper" "$layer/work" "$layer/root"
+mount -t overlay overlay -o "lowerdir=$root,upperdir=$layer/upper,workdir=$layer/work" "$layer/root"
+new=$layer/root
+mount -t proc proc "$new/proc"
+mount --rbind /dev "$new/dev"
+mount --rbind /sys "$new/sys"
+for file in passwd group hosts resolv.conf localtime; do
+  [ -e "/etc/$file" ] && cp --dereference --remove-destination "/etc/$file" "$new/etc/$file"
+done
+# Without its own name here slurmdbd waits for a name server.
+echo "127.0.0.1 localhost $(hostname)" >> "$new/etc/hosts"
+for shared in "$@"; do
+  mkdir -p "$new$shared"
+  mount --rbind "$shared" "$new$shared"
+done
+cd "$new"
+pivot_root . .
+umount --lazy .
+exec /bin/bash -c 'echo ready; read -r line'
+"""
+
+
+class Namespace:
+    """Process-id and mount namespace; ``root`` is another system's root, or None for this one's.
+
+    ``shared`` are the folders that both sides see, when there is another root.
+    """
+
+    def __init__(self, root: Path | None, shared: Sequence[Path]) -> None:
+        self._root = root
+        self._shared = [str(path) for path in shared]
+        self._keeper: subprocess.Popen[bytes] | None = None
+        self._init = 0
+
+    def start(self) -> None:
+        """Make it.
+
+        Raises
+        ------
+        SlurmDemoError
+            If the kernel refuses: this needs root.
+        """
+        script, words = (_HOST, []) if self._root is None else (_OTHER_ROOT, [str(self._root), *self._shared])
+        unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
+        self._keeper = subprocess.Popen(
+            [*unshare, "bash", "-c", script, "keeper", *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self._keeper.stdout is not None
+        if self._keeper.stdout.readline() != b"ready\n":
+            _, errors = self._keeper.communicate()
+            self._keeper = None
+            raise SlurmDemoError(f"The cluster's namespace cannot be made: {errors.decode().strip()}")
+        self._init = psutil.Process(self._keeper.pid).children()[0].pid
+
+    @property
+    def init(self) -> int:
+        """Its first process, as this side numbers it."""
+        return self._init
+
+    @property
+    def has_root(self) -> bool:
+        """Whether it has another root than this side."""
+        return self._root is not None
+
+    def enter(self, *argv: str, is_inside: bool) -> list[str]:
+        """Command that runs ``argv`` with its root; ``is_inside``: ends with it, and is numbered by it."""
+        words = ["nsenter", f"--target={self._init}", "--mount"]
+        return [*words, *(["--pid"] if is_inside else []), "--", *argv]
+
+    def processes(self) -> list[psutil.Process]:
+        """All processes in it, except its first."""
+        namespace = Path(f"/proc/{self._init}/ns/pid").readlink()
+        found = []
+        for process in psutil.process_iter():
+            try:
+                # Sessions with a namespace of their own inside are its children: see `descendants`.
+                if Path(f"/proc/{process.pid}/ns/pid").readlink() == namespace and process.pid != self._init:
+                    found.append(process)
+            except OSError:
+                continue
+        return found
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """End all of it; return when no process of it is left."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is None:
+            return
+        assert keeper.stdin is not None
+        keeper.stdin.close()
+        began = time.monotonic()
+        try:
+            keeper.wait(timeout_s / 2)
+        except subprocess.TimeoutExpired:
+            keeper.kill()
+            keeper.wait(max(0.1, timeout_s - (time.monotonic() - began)))
+        for stream in (keeper.stdout, keeper.stderr):
+            if stream is not None:
+                stream.close()

@@ -1,0 +1,139 @@
+"""How does a Slurm of another Debian release run on this machine? In a root folder of its own.
+
+The root is made once by debootstrap, from the mirror that this machine's apt uses, and kept in the
+cache; a cluster lays a layer in memory over it (see `hub.demo.slurm.namespace`), so that it is
+never changed. Nothing of it stays mounted: packages are installed in a mount namespace that ends
+with the installer.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hub.demo.slurm.release import PACKAGES, Release, SlurmDemoError, cache_folder
+
+_EXTRA = ("python3-venv", "bubblewrap", "acl", "procps", "hostname", "ca-certificates", "util-linux-extra")
+"""What sessions need beside Slurm; trixie has ``pivot_root`` and others in the last one."""
+
+_INSTALL = """
+set -e
+mount -t proc proc "$1/proc"
+mount --rbind /dev "$1/dev"
+mount --rbind /sys "$1/sys"
+export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin
+chroot "$1" apt-get update -qq
+root=$1
+shift
+chroot "$root" apt-get install -y -qq --no-install-recommends "$@"
+chroot "$root" apt-get clean
+"""
+
+# Half of a root is manuals and translations that nobody reads in it; and it can be made again, so
+# nothing waits for the disk.
+_DPKG = """path-exclude=/usr/share/doc/*
+path-exclude=/usr/share/man/*
+path-exclude=/usr/share/locale/*
+force-unsafe-io
+"""
+
+_STAMP = "etc/panhub-root"
+
+
+def prepare_root(release: Release, cache: Path | None = None) -> Path | None:
+    """Root folder of a release, made if it is not in the cache. Blocking: a minute the first time.
+
+    Returns None for a release of the machine's own system. Two callers at once make one root.
+
+    Raises
+    ------
+    SlurmDemoError
+        If it cannot be made; the end of the log is in the text.
+    """
+    if release.suite is None:
+        return None
+    folder = cache or cache_folder()
+    root = folder / f"slurm-{release.name}"
+    stamp = f"{release.suite} {' '.join((*PACKAGES, *_EXTRA))}\n"
+    with _lock(folder, f"slurm-{release.name}"):
+        if _is_complete(root, stamp):
+            return root
+        part = folder / f".slurm-{release.name}.part"
+        for left_over in (part, root):
+            shutil.rmtree(left_over, ignore_errors=True)
+        _make(part, release.suite)
+        (part / _STAMP).write_text(stamp)
+        part.rename(root)
+    return root
+
+
+def _is_complete(root: Path, stamp: str) -> bool:
+    try:
+        return (root / _STAMP).read_text() == stamp
+    except OSError:
+        return False
+
+
+def _make(root: Path, suite: str) -> None:
+    debootstrap = shutil.which("debootstrap", path="/usr/sbin:/usr/bin:/sbin:/bin")
+    if debootstrap is None:
+        raise SlurmDemoError("debootstrap is needed (Debian package debootstrap).")
+    log = root.with_suffix(".log")
+    mirror = _mirror()
+    # debootstrap knows testing by the script of unstable, which it takes for any newer name.
+    script = Path("/usr/share/debootstrap/scripts") / suite
+    words = [suite, str(root), mirror, *([] if script.exists() else [str(script.with_name("sid"))])]
+    _run([debootstrap, "--variant=minbase", *words], log)
+    (root / "usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
+    (root / "usr/sbin/policy-rc.d").chmod(0o755)
+    (root / "etc/dpkg/dpkg.cfg.d/panhub").write_text(_DPKG)
+    (root / "etc/apt/apt.conf.d/99panhub").write_text(_acquire_options())
+    shutil.copyfile("/etc/resolv.conf", root / "etc/resolv.conf")
+    install = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", "-c", _INSTALL, "install"]
+    _run([*install, str(root), *PACKAGES, *_EXTRA], log)
+    log.unlink(missing_ok=True)
+
+
+def _mirror() -> str:
+    """Mirror of Debian itself that this machine's apt uses.
+
+    Raises
+    ------
+    SlurmDemoError
+        If apt names none.
+    """
+    form = "$(CODENAME) $(COMPONENT) $(REPO_URI)"
+    command = ["apt-get", "indextargets", "--format", form, "Created-By: Packages"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    for line in done.stdout.splitlines():
+        codename, component, address = line.split()
+        # The other lines are its updates and other people's packages.
+        if component == "main" and "-" not in codename:
+            return address
+    raise SlurmDemoError("apt names no mirror of Debian: run apt-get update, on Debian.")
+
+
+def _acquire_options() -> str:
+    """How this machine's apt fetches (proxy, checks): the root's does the same."""
+    done = subprocess.run(["apt-config", "dump", "Acquire"], check=False, capture_output=True, text=True)
+    return "".join(f"{line}\n" for line in done.stdout.splitlines() if "Languages" not in line)
+
+
+def _run(command: list[str], log: Path) -> None:
+    with log.open("ab") as out:
+        done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    if done.returncode != 0:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise SlurmDemoError(f"{command[0]} failed with code {done.returncode}. The end of {log}:\n{tail}")
+
+
+@contextmanager
+def _lock(folder: Path, name: str) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name}.lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
