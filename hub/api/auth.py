@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from jupyterhub.services.auth import HubOAuthCallbackHandler
 
 from hub.api.base import BaseHandler
-from hub.launch.runner import utcnow
+from hub.launch.news import utcnow
 
 if TYPE_CHECKING:
     from hub.app import App

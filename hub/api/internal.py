@@ -18,8 +18,8 @@ from hub.identity import persons
 from hub.identity.persons import IdentityConflictError, PersonError
 from hub.identity.report import IdentityReport
 from hub.launch import store
-from hub.launch.runner import utcnow
-from hub.launch.service import ended_problem
+from hub.launch.news import utcnow
+from hub.launch.refusing import ended_problem
 from hub.launch.states import LIVE, EndReason
 from hub.launch.store import Launch
 from hub.problems import Problem, RequestError

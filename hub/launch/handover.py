@@ -16,7 +16,7 @@ from hub.database import Database
 from hub.launch import refusals, store
 from hub.launch.feed import OPERATORS_TOPIC, Feed, person_topic
 from hub.launch.hubclient import HubAnswer, HubClient
-from hub.launch.runner import utcnow
+from hub.launch.news import utcnow
 from hub.launch.states import BEFORE_HOLD, OVER, LaunchState
 from hub.launch.store import Launch
 from hub.problems import Problem

@@ -21,8 +21,8 @@ from hub.identity.models import Person
 from hub.launch import choices
 from hub.launch.ledgering import Books, hold_lines
 from hub.launch.models import LaunchRequest
+from hub.launch.news import utcnow
 from hub.launch.notebooks import Notebooks, PlannedTemplate
-from hub.launch.runner import utcnow
 from hub.launch.summary import DataSummary, HoldSummary, MountSummary, Named, Summary
 from hub.problems import Problem, RequestError
 from profiles.choose import Choice, Subject

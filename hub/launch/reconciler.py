@@ -21,7 +21,8 @@ from hub.database import Database
 from hub.launch import store
 from hub.launch.handover import HandOver
 from hub.launch.ledgering import Books
-from hub.launch.runner import Runner, utcnow
+from hub.launch.news import utcnow
+from hub.launch.runner import Runner
 from hub.launch.states import BEFORE_HOLD, LIVE, MAY_RUN, EndReason, LaunchState, Target
 from hub.launch.store import Launch, Position
 from spawners.backend import Backend, BackendError, Handle, State, Status

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from hub.launch.runner import utcnow
+from hub.launch.news import utcnow
 from hub.pages.base import PageHandler
 from hub.pages.format import number
 from hub.pages.refusing import account_title, meter_view

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from hub.api.base import PersonHandler
 from hub.launch import store
-from hub.launch.runner import utcnow
+from hub.launch.news import utcnow
 from hub.launch.states import LIVE
 from hub.launch.store import Launch
 from hub.pages.cards import Cards

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from hub.api.models import open_path
-from hub.launch.runner import sentence
+from hub.launch.ends import sentence
 from hub.launch.states import EndReason, LaunchState
 from hub.launch.store import Event as StoredEvent
 from hub.launch.store import Launch

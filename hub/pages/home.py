@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from hub.launch import store
 from hub.launch.ledgering import holder_of
 from hub.launch.models import LaunchRequest
-from hub.launch.runner import utcnow
+from hub.launch.news import utcnow
 from hub.launch.states import EndReason
 from hub.launch.store import Launch
 from hub.pages.base import RECENT_NOTICE, PageHandler

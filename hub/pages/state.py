@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hub.launch.models import LaunchRequest
-from hub.launch.service import parse_request
+from hub.launch.refusing import parse_request
 from templates.catalogue import Library
 from templates.models import ParameterType
 

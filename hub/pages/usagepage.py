@@ -13,7 +13,7 @@ from hub.identity import persons
 from hub.identity.models import Person
 from hub.launch import store
 from hub.launch.ledgering import holder_of
-from hub.launch.runner import utcnow
+from hub.launch.news import utcnow
 from hub.launch.states import LIVE
 from hub.launch.store import Launch
 from hub.pages.allocations import AllocationHandler, allocation_rows, audit_rows

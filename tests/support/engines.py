@@ -23,9 +23,10 @@ from hub.launch.handover import HandOver
 from hub.launch.hubclient import HubAnswer, HubReply
 from hub.launch.ledgering import Books, hold_lines
 from hub.launch.models import LaunchRequest
+from hub.launch.news import utcnow
 from hub.launch.planner import Prepared
 from hub.launch.reconciler import Reconciler, Watcher
-from hub.launch.runner import Runner, utcnow
+from hub.launch.runner import Runner
 from hub.launch.schema import LaunchRow
 from hub.launch.service import LaunchService
 from hub.launch.states import EndReason, LaunchState
@@ -35,6 +36,7 @@ from hub.problems import RequestError
 from quota.ledger import Ledger
 from quota.models import AccountKind, AccountRef, HoldLine
 from quota.policy import Policy, QuotaSettings
+from spawners.backend import Backend
 from spawners.plan import Account, Environment, Interface, LaunchId, LaunchPlan, Size
 from tests.support.backends import FakeBackend
 
@@ -125,11 +127,12 @@ class Engine:
         policy = Policy(QuotaSettings.model_validate({"enforcement": "enforced", "roles": roles}))
         self.books = Books(Ledger(policy))
         self.feed = Feed()
+        self.backends: dict[str, Backend] = {"fake": backend}
         self.runner = Runner(
             db=self.db,
             books=self.books,
             feed=self.feed,
-            backends={"fake": backend},
+            backends=self.backends,
             report_base_url="http://engine",
             answers=self._answers,
         )

@@ -18,8 +18,9 @@ from sqlalchemy.orm import Session as DatabaseSession
 from hub.database import make_engine
 from hub.identity.persons import by_username
 from hub.launch import store
+from hub.launch.ends import sentence
 from hub.launch.ledgering import holder_of
-from hub.launch.runner import sentence, utcnow
+from hub.launch.news import utcnow
 from hub.launch.states import EndReason, LaunchState
 from quota.ledger import Ledger
 from quota.models import AccountKind, AccountRef, HoldLine, Resource

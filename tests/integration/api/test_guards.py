@@ -207,7 +207,7 @@ def test_a_report_proves_itself_once(platform: Platform, person: SignIn) -> None
 def _set_report_secret(platform: Platform, launch_id: str, secret: str) -> None:
     from sqlalchemy import create_engine, text
 
-    from hub.launch.runner import hash_secret
+    from hub.launch.submitting import hash_secret
 
     engine = create_engine(platform.settings.database.url)
     try:

@@ -137,7 +137,7 @@ async def test_a_hold_without_a_live_launch_is_released(engine: Engine) -> None:
     (line, _) = engine.held(launch.id)
     person = engine.person()
     from hub.launch.ledgering import holder_of
-    from hub.launch.runner import utcnow
+    from hub.launch.news import utcnow
 
     lines = [HoldLine(line.account, line.resource, 100)]
     engine.db.run_now(
@@ -279,7 +279,7 @@ async def test_a_sweep_leaves_a_server_alone_whose_name_lives_on(engine: Engine)
 
 async def test_a_launch_of_a_place_that_is_no_longer_offered_is_given_up(engine: Engine) -> None:
     planned = await engine.claim()
-    engine.runner.backends = {}
+    engine.backends.clear()
     launch = await engine.start(planned)
     assert (launch.state, launch.end_reason) == (LaunchState.ENDED, "start_failed")
     assert not engine.held()
