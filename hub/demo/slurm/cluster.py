@@ -219,6 +219,7 @@ class SlurmCluster(Jobs):
             self.checked(*accounting.ADD_CLUSTER)
         self.start_daemon("slurmctld")
         if is_new:
+            self.wait_tres("gres/gpu")
             for words in accounting.commands(self.people):
                 self.checked("sacctmgr", "-i", *words)
         with ThreadPoolExecutor(4) as pool:

@@ -122,7 +122,10 @@ class Jobs(ABC):
             argv = ("sacct", "-X", "-n", "-P", f"--jobs={job_id}", f"--format={_SACCT}")
             lines = self.checked(*argv).splitlines()
             record = dict(zip(_SACCT.split(","), lines[-1].split("|"), strict=True)) if lines else {}
-            is_done = record.get("End", "Unknown") != "Unknown" and record["State"].split(" ")[0] in ENDED
+            # Of a job that ends within seconds slurmdbd hears the end first; its start, with the
+            # partition and what was asked for, follows up to 5 s later.
+            is_whole = bool(record.get("Partition")) and record["End"] != "Unknown"
+            is_done = is_whole and record["State"].split(" ")[0] in ENDED
             if not has_ended or is_done:
                 return record
             if time.monotonic() > deadline:
@@ -173,6 +176,21 @@ class Jobs(ABC):
         """State of each node as sinfo(1) says it, such as "idle", "mixed", "down*"."""
         lines = self.checked("sinfo", "-h", "-N", "-o", "%N %T").splitlines()
         return dict(sorted({(name, state) for name, state in (line.split() for line in lines)}))
+
+    def wait_tres(self, name: str, timeout_s: float = 20.0) -> None:
+        """Wait until accounting knows a kind of resource, such as "gres/gpu".
+
+        Raises
+        ------
+        SlurmDemoError
+            If it does not in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        argv = ("sacctmgr", "--noheader", "--parsable2", "show", "tres", "format=type,name")
+        while name.replace("/", "|") not in self.checked(*argv).splitlines():
+            if time.monotonic() > deadline:
+                raise SlurmDemoError(f"Accounting does not know {name}.")
+            time.sleep(_PROBE_S)
 
     def wait_nodes(self, *states: str, nodes: tuple[str, ...] = NODES, timeout_s: float = 30.0) -> None:
         """Wait until nodes are in one of ``states`` ("idle" by default).
