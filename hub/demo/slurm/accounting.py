@@ -33,16 +33,16 @@ _QOS_COMMANDS = (
 )
 
 
-def commands(people: PosixPeople) -> list[list[str]]:
-    """Words of each ``sacctmgr -i``, for a database that is new.
+def commands(people: PosixPeople) -> list[tuple[str, ...]]:
+    """Commands for a database that is new.
 
     The database must know the cluster already (`ADD_CLUSTER`) and its GPUs, of which slurmctld
     tells it.
     """
     accounts = {**people.groups, "staff": STAFF}
     names = ",".join((*accounts, "default"))
-    lines = [*_QOS_COMMANDS, f"add account {names} description=demo organization=panhub"]
-    lines += [f"modify account {names} set qos={','.join(QOS)} defaultqos=normal"]
+    qos = f"qos={','.join(QOS)} defaultqos=normal"
+    lines = [*_QOS_COMMANDS, f"add account {names} description=demo organization=panhub {qos}"]
     lines += [f"add user {','.join(people.usernames)} account=default defaultaccount=default"]
     lines += [f"add user {','.join(members)} account={name}" for name, members in accounts.items() if members]
     lines += [f"add user {SERVICE_ACCOUNT} account=default adminlevel=operator"]
@@ -51,4 +51,4 @@ def commands(people: PosixPeople) -> list[list[str]]:
     name, account = LIMITED
     limits = "maxtresperjob=cpu=16 grptres=cpu=24"
     lines += [f"modify user {name} where account={account} set {limits}"]
-    return [line.split() for line in lines]
+    return [("sacctmgr", "-i", *line.split()) for line in lines]

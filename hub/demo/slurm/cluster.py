@@ -13,9 +13,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
-from hub.demo.slurm import accounting, database, tokens
+from hub.demo.slurm import accounting, tokens
 from hub.demo.slurm.configuration import NODES, Ports, free_ports, write_configuration
 from hub.demo.slurm.daemons import Daemon, as_user
+from hub.demo.slurm.database import INSTALL, DatabaseCache
 from hub.demo.slurm.jobs import Jobs
 from hub.demo.slurm.namespace import Namespace
 from hub.demo.slurm.people import SERVICE_ACCOUNT, SITE, SLURM_USER, PosixPeople, make_people
@@ -25,6 +26,16 @@ from hub.demo.slurm.specs import daemon_specs
 
 DAEMONS = ("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmrestd", *NODES)
 """Names of the daemons, in the order of their start."""
+
+_FOLDERS = (
+    ("keys", SLURM_USER, 0o700),
+    ("slurmctld", SLURM_USER, 0o700),
+    ("mariadb", SLURM_USER, 0o700),
+    ("run", SLURM_USER, 0o755),
+    ("logs", SLURM_USER, 0o755),
+    ("slurmd", "root", 0o755),
+)
+"""Folders of the state, their owners and modes."""
 
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -189,12 +200,11 @@ class SlurmCluster(Jobs):
             if not folder.stat().st_mode & stat.S_IXOTH:
                 raise SlurmDemoError(f"{folder} is closed to other people; their jobs need what is below it.")
         shutil.rmtree(self.state / "run", ignore_errors=True)
-        for name in ("keys", "slurmctld", "mariadb"):
-            database.make_folder(self.state / name)
-        for name, owner in (("run", SLURM_USER), ("logs", SLURM_USER), ("slurmd", "root")):
-            (self.state / name).mkdir(exist_ok=True)
-            (self.state / name).chmod(0o755)
-            shutil.chown(self.state / name, owner, owner)
+        for name, owner, mode in _FOLDERS:
+            folder = self.state / name
+            folder.mkdir(exist_ok=True)
+            folder.chmod(mode)
+            shutil.chown(folder, owner, owner)
         tokens.make_key(self.jwt_key)
         munge_key = self.state / "keys" / "munge.key"
         if not munge_key.exists():
@@ -209,26 +219,33 @@ class SlurmCluster(Jobs):
         for spec in daemon_specs(self.state, self._listening, self.release):
             self._daemons[spec.name] = Daemon(spec, self._inside, self.state / "logs" / f"{spec.name}.log")
         self._daemons["munged"].start()
-        is_new = not (self.state / "mariadb" / "mysql").exists()
-        if is_new:
+        if not (self.state / "mariadb" / "mysql").exists():
             self._make_database()
-        self.start_daemon("mariadbd")
-        self.start_daemon("munged")
-        self.start_daemon("slurmdbd")
-        if is_new:
-            self.checked(*accounting.ADD_CLUSTER)
-        self.start_daemon("slurmctld")
-        if is_new:
-            self.wait_tres("gres/gpu")
-            for words in accounting.commands(self.people):
-                self.checked("sacctmgr", "-i", *words)
+        for name in ("munged", "mariadbd", "slurmdbd", "slurmctld"):
+            self.start_daemon(name)
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(self.start_daemon, ("slurmrestd", *NODES)))
         self.wait_nodes()
 
     def _make_database(self) -> None:
-        datadir = f"--datadir={self.state / 'mariadb'}"
-        self.checked(*database.INSTALL, datadir, user=SLURM_USER)
+        """A database with the demo's accounts, of the cache or made by the daemons themselves."""
+        versions = self.checked("mariadbd", "--version") + self.checked("slurmdbd", "-V")
+        commands = [accounting.ADD_CLUSTER, *accounting.commands(self.people)]
+        datadir, cache = self.state / "mariadb", DatabaseCache(versions, commands)
+        if cache.take(datadir):
+            return
+        self.checked(*INSTALL, f"--datadir={datadir}", user=SLURM_USER)
+        for name in ("munged", "mariadbd", "slurmdbd"):
+            self.start_daemon(name)
+        self.checked(*commands[0])
+        # It tells accounting which resources there are; limits can be set on no others.
+        self.start_daemon("slurmctld")
+        self.wait_tres("gres/gpu")
+        for command in commands[1:]:
+            self.checked(*command)
+        for name in ("slurmctld", "slurmdbd", "mariadbd"):
+            self.stop_daemon(name)
+        cache.keep(datadir)
 
     # Daemons, one by one
 
