@@ -40,6 +40,8 @@ def parser() -> argparse.ArgumentParser:
     database = _add(commands, "database", _database, "look after the service's database")
     database.add_argument("action", choices=["upgrade"], help="upgrade: bring its tables up to date")
     _add_config(database)
+    gateway = _add(commands, "token-gateway", _token_gateway, "mint short Slurm tokens over a unix socket")
+    gateway.add_argument("--config", type=Path, required=True, help="configuration file of the gateway")
     _add(commands, "version", _version, "print the version")
     return top
 
@@ -138,6 +140,17 @@ def _database(options: argparse.Namespace) -> int:
     except ConfigError as error:
         return _fail(str(error))
     print("The database is up to date.")
+    return 0
+
+
+def _token_gateway(options: argparse.Namespace) -> int:
+    from spawners.slurm.gateway.server import run_gateway
+    from spawners.slurm.gateway.settings import GatewayConfigError, load_gateway_settings
+
+    try:
+        run_gateway(load_gateway_settings(options.config))
+    except GatewayConfigError as error:
+        return _fail(str(error))
     return 0
 
 
