@@ -95,6 +95,15 @@ class ClusterSettings(Closed):
     read_only_paths: tuple[PurePosixPath, ...] = Field(
         default=(), description="Further folders (software, not data) that sessions see read-only."
     )
+    listen: str = Field(
+        default="route",
+        pattern=r"^(route|any|[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2})$",
+        description=(
+            "Address of a node on which its sessions listen: the one by which it reaches the service (`route`), "
+            "the one in an IPv4 network (`10.1.0.0/16`), or all of them (`any`). The proxy comes to the address "
+            "that Slurm has of the node (NodeAddr), so it must lead there."
+        ),
+    )
     node_report_url: str | None = Field(
         default=None,
         description="Base URL at which nodes reach the service; null takes the service's session_report_url.",
