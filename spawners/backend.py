@@ -237,8 +237,8 @@ class SubmitError(BackendError):
 class NotAdmittedError(BackendError):
     """The place does not take a plan: more than its limits, or what the person may not use.
 
-    ``code`` is stable (``place_limit``, ``place_not_allowed``, ``account_unknown``, ``qos_unknown``,
-    ``reservation_unknown``); ``hint`` is the next step.
+    ``code`` is stable (``place_limit``, ``place_not_allowed``, ``place_closed``, ``account_unknown``,
+    ``qos_unknown``, ``reservation_unknown``); ``hint`` is the next step.
     """
 
     def __init__(self, code: str, text: str, hint: str) -> None:

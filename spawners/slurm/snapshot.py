@@ -8,7 +8,7 @@ from datetime import datetime
 from spawners.slurm.models import Association, Job, Node, Partition, Qos, Reservation
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Snapshot:
     """Answers of one cluster. ``taken_at`` (aware UTC) is when the jobs were asked for.
 
