@@ -106,8 +106,8 @@ class Gateway:
         self, task: asyncio.Task[None], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         peer = peer_of(writer.get_extra_info("socket"))
-        if (gate := self._closed_to(peer)) is not None:
-            await _send(writer, await self._refuse(peer, None, gate))
+        if len(self._connections) > _MOST_CONNECTIONS:
+            await _send(writer, await self._refuse(peer, None, Code.BUSY))
             return
         while not self._is_stopping:
             self._waiting.add(task)
@@ -123,12 +123,9 @@ class Gateway:
                 self._waiting.discard(task)
             await _send(writer, await self._answer(peer, line))
 
-    def _closed_to(self, peer: Peer) -> Code | None:
-        if peer.uid not in self._peers:
-            return Code.PEER_NOT_ALLOWED
-        return Code.BUSY if len(self._connections) > _MOST_CONNECTIONS else None
-
     async def _answer(self, peer: Peer, line: bytes) -> Minted | Refused:
+        if peer.uid not in self._peers:
+            return await self._refuse(peer, None, Code.PEER_NOT_ALLOWED)
         try:
             user = Request.model_validate_json(line).user
         except ValidationError:
