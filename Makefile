@@ -7,11 +7,12 @@ BIN = .venv/bin
 # Byte code is compiled once, at installation: see hub/demo/install.py.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo smoke test unit lint format bench docs clean ci-packages
+.PHONY: help demo smoke demo-slurm smoke-slurm test unit lint format bench docs clean ci-packages slurm-packages
 
 help:
 	@echo "make demo    a running hub with demo data on this machine (ARGS='--port 8100')"
 	@echo "make smoke   the demo's whole way without a browser, on free ports"
+	@echo "make demo-slurm, make smoke-slurm    the same on a Slurm of their own (Debian 12, root)"
 	@echo "make test    all tests; what this machine lacks is skipped with the reason"
 	@echo "make unit    the fast tests only"
 	@echo "make lint    formatting, lint and types"
@@ -26,6 +27,14 @@ demo:
 smoke:
 	@$(INSTALL) demo
 	@exec $(BIN)/panhub smoke $(ARGS)
+
+demo-slurm: slurm-packages
+	@$(INSTALL) demo
+	@exec $(BIN)/panhub demo --slurm $(ARGS)
+
+smoke-slurm: slurm-packages
+	@$(INSTALL) demo
+	@exec $(BIN)/panhub smoke --slurm $(ARGS)
 
 test:
 	@$(INSTALL) dev
@@ -58,13 +67,22 @@ clean:
 	rm -rf .venv build node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
 
 # What the tests need of Debian and Ubuntu; as root. Elsewhere they skip what is missing.
-CI_PACKAGES = bubblewrap chromium postgresql openjdk-17-jre-headless maven fonts-dejavu-core python3-venv
+SLURM_PACKAGES = slurmctld slurmd slurmdbd slurmrestd slurm-client slurm-wlm-jwt-plugin slurm-wlm-mysql-plugin \
+  munge mariadb-server debootstrap bubblewrap acl sudo python3-venv
+CI_PACKAGES = bubblewrap chromium postgresql openjdk-17-jre-headless maven fonts-dejavu-core $(SLURM_PACKAGES)
 
-ci-packages:
-	@missing=; for package in $(CI_PACKAGES); do \
+# Their daemons are not started: demo and tests run their own.
+INSTALL_PACKAGES = @missing=; for package in $(1); do \
 	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
 	done; \
 	if [ -n "$$missing" ]; then \
 	  echo "Installing Debian packages:$$missing"; \
-	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	  apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+	    apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
+
+ci-packages:
+	$(call INSTALL_PACKAGES,$(CI_PACKAGES))
+
+slurm-packages:
+	$(call INSTALL_PACKAGES,$(SLURM_PACKAGES))

@@ -65,7 +65,10 @@ def _add_demo(commands: Any) -> None:
         "--ports", choices=["default", "free"], default="default", help="free: take any that are free"
     )
     demo.add_argument(
-        "--state", type=Path, default=Path("build/demo"), help="folder of the demo (default %(default)s)"
+        "--state", type=Path, help="folder of the demo (default build/demo, with --slurm in /var/lib)"
+    )
+    demo.add_argument(
+        "--slurm", action="store_true", help="run sessions on a Slurm of its own (Debian, root)"
     )
     demo.add_argument("--logs", action="store_true", help="print the logs of all processes")
 
@@ -73,8 +76,9 @@ def _add_demo(commands: Any) -> None:
 def _add_smoke(commands: Any) -> None:
     smoke = _add(commands, "smoke", _smoke, "go the demo's whole way without a browser, on free ports")
     smoke.add_argument(
-        "--state", type=Path, default=Path("build/smoke"), help="folder of the run (default %(default)s)"
+        "--state", type=Path, help="folder of the run (default build/smoke, with --slurm in /var/lib)"
     )
+    smoke.add_argument("--slurm", action="store_true", help="on a Slurm of its own (Debian, root)")
 
 
 def _port(text: str) -> int:
@@ -95,7 +99,9 @@ def _demo(options: argparse.Namespace) -> int:
     if note:
         print(note)
     try:
-        asyncio.run(run_demo(options.state.absolute(), ports, with_logs=options.logs))
+        state = _state(options, "demo")
+        site = _site(state) if options.slurm else None
+        asyncio.run(run_demo(state, ports, with_logs=options.logs, site=site))
     except SupervisorError as error:
         return _fail(str(error))
     return 0
@@ -104,7 +110,25 @@ def _demo(options: argparse.Namespace) -> int:
 def _smoke(options: argparse.Namespace) -> int:
     from hub.demo.smoke import run_smoke
 
-    return run_smoke(options.state.absolute())
+    state = _state(options, "smoke")
+    if not options.slurm:
+        return run_smoke(state)
+    from hub.demo.slurm.smoke import slurm_plan
+
+    return run_smoke(state, slurm_plan(state))
+
+
+def _state(options: argparse.Namespace, name: str) -> Path:
+    """Folder of a demo. On Slurm other people's jobs read parts of it, so it lies where they may pass."""
+    base = Path("/var/lib/panhub-demo") if options.slurm else Path("build")
+    path: Path = options.state or base / name
+    return path.absolute()
+
+
+def _site(state: Path) -> Any:
+    from hub.demo.slurm.site import SlurmSite
+
+    return SlurmSite(state)
 
 
 def _serve(options: argparse.Namespace) -> int:

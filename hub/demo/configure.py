@@ -12,12 +12,15 @@ from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from hub.demo.install import ROOT
 from hub.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from hub.demo.slurm.site import SlurmSite
 
 HOST = "127.0.0.1"
 """Everything of a demo listens here and nowhere else."""
@@ -76,16 +79,22 @@ def is_free(port: int) -> bool:
     return True
 
 
-def write_configuration(state: Path, ports: Ports) -> tuple[Path, Settings]:
-    """Write settings and missing secrets below ``state``; return the file and what it says."""
+def write_configuration(state: Path, ports: Ports, site: SlurmSite | None = None) -> tuple[Path, Settings]:
+    """Write settings and missing secrets below ``state``; return the file and what it says.
+
+    With a ``site`` its sections are put in, and other people may pass through the folder.
+    """
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    state.chmod(0o700)
+    state.chmod(0o700 if site is None else 0o711)
     folder = state / "secrets"
     folder.mkdir(mode=0o700, exist_ok=True)
     for name in SECRETS:
         _make_secret(folder / name)
     path = state / "panhub.yaml"
-    text = yaml.safe_dump(_settings(state, ports), sort_keys=False, allow_unicode=True)
+    raw = _settings(state, ports)
+    if site is not None:
+        site.change(raw)
+    text = yaml.safe_dump(raw, sort_keys=False, allow_unicode=True)
     path.write_text(f"# Written by panhub demo at each start: changes are lost.\n{text}", encoding="utf-8")
     path.chmod(0o600)
     return path, load_settings(path)

@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hub.demo.configure import HOST, Ports, write_configuration
 from hub.demo.facility import DemoDataError, make_facility
@@ -22,6 +23,9 @@ from hub.demo.people import PEOPLE
 from hub.demo.progress import Progress
 from hub.demo.supervisor import Program, StateLock, Supervisor, SupervisorError, answers, until_told_to_stop
 from hub.settings import SERVICE_PREFIX, Settings, read_secret
+
+if TYPE_CHECKING:
+    from hub.demo.slurm.site import SlurmSite
 
 _ROUTES_WITHIN_S = 30.0
 """The hub tells the proxy its routes shortly after it is up."""
@@ -42,7 +46,7 @@ class Demo:
     logs: Mapping[str, Path]
 
 
-async def run_demo(state: Path, ports: Ports, *, with_logs: bool) -> None:
+async def run_demo(state: Path, ports: Ports, *, with_logs: bool, site: SlurmSite | None = None) -> None:
     """Run a demo until SIGINT or SIGTERM, telling a person what happens.
 
     Raises
@@ -54,7 +58,7 @@ async def run_demo(state: Path, ports: Ports, *, with_logs: bool) -> None:
     began = time.monotonic()
 
     async def serve() -> None:
-        async with running_demo(state, ports, _Steps()) as demo:
+        async with running_demo(state, ports, _Steps(), site) as demo:
             print(welcome(demo, time.monotonic() - began), flush=True)
             await (_follow(demo.logs) if with_logs else asyncio.Event().wait())
 
@@ -63,29 +67,53 @@ async def run_demo(state: Path, ports: Ports, *, with_logs: bool) -> None:
 
 
 @asynccontextmanager
-async def running_demo(state: Path, ports: Ports, say: Say) -> AsyncIterator[Demo]:
+async def running_demo(
+    state: Path, ports: Ports, say: Say, site: SlurmSite | None = None
+) -> AsyncIterator[Demo]:
     """A demo that answers at its public address; all its processes end with the context.
 
-    ``state`` is an absolute path. The calling process gets the umask 077.
+    ``state`` is an absolute path; ``site`` is where sessions run, if not on this machine. The calling
+    process gets the umask 077.
 
     Raises
     ------
     SupervisorError
         If a part does not come up, the folder is in use or the facility cannot be made.
     """
-    os.umask(0o077)
     with StateLock(state):
-        await asyncio.to_thread(_make_facility, state, say)
-        config, settings = await asyncio.to_thread(write_configuration, state, ports)
-        await asyncio.to_thread(link_people, settings)
         supervisor = Supervisor(state, say)
         try:
+            if site is not None:
+                await asyncio.to_thread(_start_site, site, say)
+            os.umask(0o077)
+            await asyncio.to_thread(_make_facility, state, say)
+            if site is not None:
+                await asyncio.to_thread(site.share_data)
+                await supervisor.start(*site.programs())
+            config, settings = await asyncio.to_thread(write_configuration, state, ports, site)
+            await asyncio.to_thread(link_people, settings)
             await supervisor.start(*await asyncio.to_thread(programs, config, settings, ports))
             await _wait_for_routes(f"{settings.site.public_url}{SERVICE_PREFIX}/health")
             yield Demo(settings.site.public_url, config, settings, ports, supervisor.logs)
         finally:
             # A cancelled start must not cut the clean-up short.
-            await asyncio.shield(supervisor.aclose())
+            await asyncio.shield(_close(supervisor, site))
+
+
+def _start_site(site: SlurmSite, say: Say) -> None:
+    from hub.demo.slurm.release import SlurmDemoError
+
+    os.umask(0o022)  # other people's jobs read what it makes
+    try:
+        site.start(say)
+    except SlurmDemoError as error:
+        raise SupervisorError(str(error)) from error
+
+
+async def _close(supervisor: Supervisor, site: SlurmSite | None) -> None:
+    await supervisor.aclose()
+    if site is not None:
+        await asyncio.to_thread(site.stop)
 
 
 def programs(config: Path, settings: Settings, ports: Ports) -> tuple[Program, ...]:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import h5py
 import httpx
@@ -22,6 +22,9 @@ from hub.demo.configure import free_ports
 from hub.demo.run import Demo, running_demo
 from hub.demo.supervisor import SupervisorError
 from hub.demo.visitor import VisitError, Visitor
+
+if TYPE_CHECKING:
+    from hub.demo.slurm.site import SlurmSite
 
 T = TypeVar("T")
 
@@ -38,6 +41,21 @@ class Walk:
     username: str
     dataset: str
     results: str
+    request: Mapping[str, Any] = field(default_factory=dict)
+
+
+Look = Callable[[Demo, Visitor, Mapping[str, Any], "Report"], Awaitable[None]]
+"""A further look at a session: before it is stopped, or at what it left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is walked: by whom, where, and what else is looked at."""
+
+    walks: tuple[Walk, ...]
+    site: SlurmSite | None = None
+    running: tuple[Look, ...] = ()
+    ended: tuple[Look, ...] = ()
 
 
 WALKS = (
@@ -75,16 +93,16 @@ class Report:
             self.failures.append(f"{who}: {what}: {found}")
 
 
-_KEPT = {"data", "catalogue", "data-version", "made-on", "lock"}
+_KEPT = {"data", "catalogue", "data-version", "made-on", "lock", "slurm"}
 """What a run leaves to the next: the facility takes a while to make."""
 
 
-def run_smoke(state: Path) -> int:
+def run_smoke(state: Path, plan: Plan | None = None) -> int:
     """Run a demo of its own on free ports, walk it, and say whether all was right."""
     report = Report()
     try:
         _forget_last_run(state)
-        asyncio.run(_smoke(state, report))
+        asyncio.run(_smoke(state, plan or Plan(WALKS), report))
     except SupervisorError as error:
         report.failures.append(str(error))
     if report.failures:
@@ -105,10 +123,13 @@ def _forget_last_run(state: Path) -> None:
         shutil.rmtree(results)
 
 
-async def _smoke(folder: Path, report: Report) -> None:
-    async with running_demo(folder, free_ports(), lambda line: print(f"        {line}", flush=True)) as demo:
+async def _smoke(folder: Path, plan: Plan, report: Report) -> None:
+    def say(line: str) -> None:
+        print(f"        {line}", flush=True)
+
+    async with running_demo(folder, free_ports(), say, plan.site) as demo:
         print(f"        {demo.url}", flush=True)
-        walks = [_walk(demo, walk, report) for walk in WALKS]
+        walks = [_walk(demo, walk, plan, report) for walk in plan.walks]
         for outcome in await asyncio.gather(*walks, return_exceptions=True):
             if isinstance(outcome, BaseException) and not isinstance(
                 outcome, VisitError | httpx.HTTPError | OSError
@@ -117,7 +138,7 @@ async def _smoke(folder: Path, report: Report) -> None:
         await _refusals(demo, report)
 
 
-async def _walk(demo: Demo, walk: Walk, report: Report) -> None:
+async def _walk(demo: Demo, walk: Walk, plan: Plan, report: Report) -> None:
     who = walk.username
     visitor = Visitor(demo.url, who)
     try:
@@ -126,6 +147,7 @@ async def _walk(demo: Demo, walk: Walk, report: Report) -> None:
             "inputs": [{"kind": "dataset", "ref": walk.dataset}],
             "template": "auto",
             "walltime_s": 3600,
+            **walk.request,
         }
         said = await report.step(who, "is told what would start", _dry_run(visitor, request))
         report.check(
@@ -141,6 +163,8 @@ async def _walk(demo: Demo, walk: Walk, report: Report) -> None:
             who, "plots were drawn", is_right=ran.plots > 0, found=f"{ran.plots} in {ran.cells} cells"
         )
         _check_result(demo, walk, launch, report)
+        for look in plan.running:
+            await look(demo, visitor, launch, report)
         ended = await report.step(who, "stops, until it is charged", _stop(visitor, launch["id"]))
         usage = ended["usage"] or {}
         report.check(
@@ -149,6 +173,8 @@ async def _walk(demo: Demo, walk: Walk, report: Report) -> None:
             is_right=usage.get("elapsed_seconds", 0) > 0 and await _nothing_held(visitor, request),
             found=f"{usage.get('elapsed_seconds')} s on {usage.get('cpus')} CPU",
         )
+        for look in plan.ended:
+            await look(demo, visitor, ended, report)
     finally:
         await visitor.aclose()
 

@@ -44,7 +44,7 @@ class SupervisorError(Exception):
 class Program:
     """One process to keep. ``environment`` is all it gets; secrets are in it, never in ``argv``.
 
-    It is ready when ``ready_url`` gives any answer below 500.
+    It is ready when ``ready_url`` (see `answers`) gives any answer below 500.
     """
 
     name: str
@@ -239,7 +239,12 @@ class _Keeper:
 
 
 async def answers(url: str, *, below: int = 500, timeout_s: float = 2.0) -> bool:
-    """Whether something answers there with a status below ``below``; by default no server error."""
+    """Whether something answers there with a status below ``below``; by default no server error.
+
+    Of ``unix:/path`` it is asked only whether somebody listens.
+    """
+    if url.startswith("unix:"):
+        return await _listens(url.removeprefix("unix:"))
     try:
         answer = await AsyncHTTPClient().fetch(
             url,
@@ -252,6 +257,15 @@ async def answers(url: str, *, below: int = 500, timeout_s: float = 2.0) -> bool
         return False
     # Tornado says 599 when nothing answered.
     return answer.code < below
+
+
+async def _listens(path: str) -> bool:
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except OSError:
+        return False
+    writer.close()
+    return True
 
 
 async def until_told_to_stop(work: Coroutine[Any, Any, None]) -> None:

@@ -33,6 +33,7 @@ class CellRun:
 
     cells: int
     plots: int
+    text: str
 
 
 class Visitor:
@@ -118,19 +119,36 @@ class Visitor:
         VisitError
             If the session does not open, or a cell fails.
         """
-        base = f"/user/{self.username}/{launch['server_name']}/"
-        opened = await self._client.get(f"{base}lab")
-        if opened.status_code != 200:
-            raise VisitError(f"JupyterLab answered {opened.status_code}")
-        headers = {"X-XSRFToken": self._xsrf(base), "Sec-Fetch-Mode": "cors"}
+        base, headers = await self._open(launch)
         notebook = await self._client.get(f"{base}api/contents/{path}", headers=headers)
         if notebook.status_code != 200:
             raise VisitError(f"the notebook {path} is not there: {notebook.status_code}")
         sources = [
             cell["source"] for cell in notebook.json()["content"]["cells"] if cell["cell_type"] == "code"
         ]
+        return await self._run(base, headers, path, sources)
+
+    async def run_code(self, launch: Mapping[str, Any], source: str) -> str:
+        """Run Python in a kernel of a session; gives what it printed.
+
+        Raises
+        ------
+        VisitError
+            If the session does not open, or the code fails.
+        """
+        base, headers = await self._open(launch)
+        return (await self._run(base, headers, f"{secrets.token_hex(4)}.ipynb", [source])).text
+
+    async def _open(self, launch: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
+        base = f"/user/{self.username}/{launch['server_name']}/"
+        opened = await self._client.get(f"{base}lab")
+        if opened.status_code != 200:
+            raise VisitError(f"JupyterLab answered {opened.status_code}")
+        return base, {"X-XSRFToken": self._xsrf(base), "Sec-Fetch-Mode": "cors"}
+
+    async def _run(self, base: str, headers: Mapping[str, str], path: str, sources: Sequence[str]) -> CellRun:
         session = {"path": path, "type": "notebook", "name": "", "kernel": {"name": "python3"}}
-        started = await self._client.post(f"{base}api/sessions", json=session, headers=headers)
+        started = await self._client.post(f"{base}api/sessions", json=session, headers=dict(headers))
         if started.status_code != 201:
             raise VisitError(f"no kernel: {started.status_code} {started.text[:200]}")
         kernel = started.json()["kernel"]["id"]
@@ -162,17 +180,19 @@ class Visitor:
 
 
 async def _run_cells(connection: WebSocketClientConnection, sources: Sequence[str]) -> CellRun:
-    plots = 0
+    plots, texts = 0, []
     for number, source in enumerate(sources, 1):
         message_id = secrets.token_hex(8)
         await connection.write_message(_execute_request(message_id, source))
-        plots += await _until_done(connection, message_id, number)
-    return CellRun(len(sources), plots)
+        drawn, printed = await _until_done(connection, message_id, number)
+        plots += drawn
+        texts.append(printed)
+    return CellRun(len(sources), plots, "".join(texts))
 
 
-async def _until_done(connection: WebSocketClientConnection, message_id: str, number: int) -> int:
-    """Read until the cell's reply and its idle status have come; count images."""
-    plots = 0
+async def _until_done(connection: WebSocketClientConnection, message_id: str, number: int) -> tuple[int, str]:
+    """Read until the cell's reply and its idle status have come; count images, collect what is printed."""
+    plots, text = 0, ""
     seen: set[str] = set()
     while seen != {"reply", "idle"}:
         raw = await asyncio.wait_for(connection.read_message(), _CELL_TIMEOUT_S)
@@ -191,7 +211,9 @@ async def _until_done(connection: WebSocketClientConnection, message_id: str, nu
                 raise VisitError(f"cell {number} failed: {content['ename']}: {content['evalue']}")
             case "display_data" | "execute_result":
                 plots += "image/png" in content["data"]
-    return plots
+            case "stream" if content["name"] == "stdout":
+                text += content["text"]
+    return plots, text
 
 
 def _execute_request(message_id: str, source: str) -> str:

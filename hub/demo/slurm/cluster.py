@@ -156,7 +156,7 @@ class SlurmCluster(Jobs):
     # Start and stop
 
     def start(self) -> None:
-        """Start all daemons and wait until the nodes are idle.
+        """Start all daemons and wait until the nodes can take jobs.
 
         Raises
         ------
@@ -225,7 +225,8 @@ class SlurmCluster(Jobs):
             self.start_daemon(name)
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(self.start_daemon, ("slurmrestd", *NODES)))
-        self.wait_nodes()
+        # A kept state may have jobs that start again.
+        self.wait_nodes("idle", "mixed", "allocated", "completing")
 
     def _make_database(self) -> None:
         """A database with the demo's accounts, of the cache or made by the daemons themselves."""

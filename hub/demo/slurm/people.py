@@ -37,6 +37,9 @@ SLURM_USER = "panhub-slurm"
 REST_USER = "panhub-rest"
 """Runs slurmrestd, which refuses to run as root or as `SLURM_USER`."""
 
+GATEWAY_USER = "panhub-gateway"
+"""Runs the token gateway."""
+
 FIRST_UID = 20001
 FIRST_GID = 21001
 
@@ -76,7 +79,7 @@ def make_people(site: Path = SITE) -> PosixPeople:
     with _lock():
         _make_folder(site)
         _make_folder(people.homes)
-        for name in (SERVICE_ACCOUNT, SLURM_USER, REST_USER):
+        for name in (SERVICE_ACCOUNT, SLURM_USER, REST_USER, GATEWAY_USER):
             _make_system_account(name)
         for number, name in enumerate(people.usernames):
             _make_person(name, FIRST_UID + number, people.home(name))
@@ -89,7 +92,7 @@ def remove_people(site: Path = SITE) -> None:
     """Remove what `make_people` made, homes included. No cluster may run."""
     people = demo_people(site)
     with _lock():
-        for name in (*people.usernames, SERVICE_ACCOUNT, SLURM_USER, REST_USER):
+        for name in (*people.usernames, SERVICE_ACCOUNT, SLURM_USER, REST_USER, GATEWAY_USER):
             if (entry := _account(name)) is not None and entry.pw_gecos == MARK:
                 _run("userdel", name)
         for number, name in enumerate(people.groups):
