@@ -16,7 +16,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 import yaml
@@ -29,6 +29,9 @@ from hub.demo.run import programs
 from hub.settings import SERVICE_PREFIX, load_settings
 from tests.support import loopwatch
 from tests.support.required import require
+
+if TYPE_CHECKING:
+    from hub.demo.slurm.site import SlurmSite
 
 T = TypeVar("T")
 
@@ -52,7 +55,13 @@ def wait_until(what: Callable[[], T], message: str, timeout_s: float = 60) -> T:
 class Platform:
     """One platform in a folder of its own. ``overrides`` change sections of its settings."""
 
-    def __init__(self, state: Path, overrides: Mapping[str, Mapping[str, Any]] | None = None) -> None:
+    def __init__(
+        self,
+        state: Path,
+        overrides: Mapping[str, Mapping[str, Any]] | None = None,
+        *,
+        site: SlurmSite | None = None,
+    ) -> None:
         require((SESSION_ENVIRONMENT / "bin/jupyterhub-singleuser").exists(), "the notebook environment")
         make_facility(_FACILITY, SESSION_ENVIRONMENT / "bin/python", lambda *_: None)
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -61,13 +70,16 @@ class Platform:
                 subprocess.run(["cp", "-a", str(_FACILITY / part), str(state / part)], check=True)
         self.state = state
         self.ports: Ports = free_ports()
-        self.config, _ = write_configuration(state, self.ports)
+        self.config, _ = write_configuration(state, self.ports, site)
         raw = yaml.safe_load(self.config.read_text())
         for section, values in (overrides or {}).items():
             raw.setdefault(section, {}).update(values)
         self.config.write_text(yaml.safe_dump(raw))
         self.settings = load_settings(self.config)
-        self.programs = {p.name: p for p in programs(self.config, self.settings, self.ports)}
+        of_site = site.programs() if site is not None else ()
+        self.programs = {
+            p.name: p for p in (*of_site, *programs(self.config, self.settings, self.ports))
+        }
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.url = self.settings.site.public_url
         self.loopwatch = state / "loopwatch.jsonl"
@@ -99,6 +111,8 @@ class Platform:
 
     def _answers(self, name: str, url: str) -> bool:
         assert self.processes[name].poll() is None, f"{name} ended: {self.log(name)}"
+        if url.startswith("unix:"):
+            return Path(url.removeprefix("unix:")).is_socket()
         status = self._get(url)
         return status is not None and status < 500
 

@@ -17,7 +17,7 @@ import yaml
 from hub.demo.install import ROOT
 from hub.demo.slurm.cluster import SlurmCluster
 from hub.demo.slurm.data import share_data
-from hub.demo.slurm.environment import SessionEnvironment, prepare_environment
+from hub.demo.slurm.environment import LOCK, SessionEnvironment, prepare_environment
 from hub.demo.slurm.people import GATEWAY_USER, SERVICE_ACCOUNT, SLURM_USER
 from hub.demo.supervisor import Program
 
@@ -100,9 +100,9 @@ class SlurmSite:
         folder = self.state / "environments"
         folder.mkdir(exist_ok=True)
         folder.chmod(0o755)
-        link = folder / "pan-core"
-        link.unlink(missing_ok=True)
-        link.symlink_to(self._nodes.prefix)
+        for name, target in (("pan-core", self._nodes.prefix), ("pan-core.lock", LOCK)):
+            (folder / name).unlink(missing_ok=True)
+            (folder / name).symlink_to(target)
         return folder
 
     @property

@@ -1,0 +1,57 @@
+"""A whole platform whose sessions run on a Slurm of its own; see `tests.support.platform`."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hub.demo.slurm.people import SITE
+from hub.demo.slurm.site import SlurmSite
+from tests.support.platform import Platform
+from tests.support.slurm import require_slurm
+
+
+class SlurmPlatform(Platform):
+    """The platform, and its cluster."""
+
+    def __init__(
+        self, state: Path, site: SlurmSite, overrides: Mapping[str, Mapping[str, Any]] | None = None
+    ) -> None:
+        super().__init__(state, overrides, site=site)
+        self.site = site
+        self.cluster = site.cluster
+        site.share_data()
+
+    def job_of(self, launch_id: str) -> int:
+        """Slurm's id of a session's job."""
+        ((handle,),) = self.database("SELECT handle FROM launches WHERE id = :id", id=launch_id)
+        import json
+
+        found = json.loads(handle) if isinstance(handle, str) else handle
+        return int(found["job"])
+
+
+@contextmanager
+def running_slurm_platform(**overrides: Mapping[str, Any]) -> Iterator[SlurmPlatform]:
+    """A platform on Slurm that runs, and leaves nothing behind."""
+    require_slurm()
+    SITE.mkdir(parents=True, exist_ok=True)
+    # Not below pytest's own folder, which is closed to the people whose jobs run.
+    state = Path(tempfile.mkdtemp(prefix="test-", dir=SITE))
+    state.chmod(0o711)
+    site = SlurmSite(state)
+    try:
+        site.start(lambda _line: None)
+        platform = SlurmPlatform(state, site, overrides)
+        try:
+            platform.start()
+            yield platform
+        finally:
+            platform.stop()
+    finally:
+        site.stop()
+        shutil.rmtree(state, ignore_errors=True)
