@@ -34,13 +34,13 @@ from spawners.backend import (
     Usage,
     View,
 )
-from spawners.local import sessionlog
 from spawners.local.bubblewrap import Isolation, probe
 from spawners.local.processes import kill_launch, open_process
 from spawners.local.records import Records, Supervised
 from spawners.local.settings import LocalSettings
 from spawners.local.submission import Preparer
 from spawners.plan import Account, Credentials, LaunchId, LaunchPlan
+from spawners.session import sessionlog
 
 log = logging.getLogger(__name__)
 

@@ -1,57 +1,12 @@
-"""Can sessions have a view of their own here, and what of the system does it need?
-
-All of this looks at the machine (and so blocks): which bubblewrap there is and whether it works,
-how the system folders are laid out, where an environment's Python really lives.
-"""
+"""Can sessions have a view of their own here?"""
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Literal
 
-_PROBE_TIMEOUT_S = 10
-
-NAMESPACES = ("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts")
-"""The network is shared: hub and proxy reach the session on the loopback address."""
-
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
-
-_ETC = (
-    "alternatives",
-    "bash.bashrc",
-    "ca-certificates",
-    "fonts",
-    "gai.conf",
-    "host.conf",
-    "hosts",
-    "inputrc",
-    "ld.so.cache",
-    "ld.so.conf",
-    "ld.so.conf.d",
-    "localtime",
-    "mime.types",
-    "nsswitch.conf",
-    "pki/ca-trust",
-    "pki/tls/certs",
-    "pki/tls/cert.pem",
-    "profile",
-    "profile.d",
-    "protocols",
-    "resolv.conf",
-    "services",
-    "ssl/certs",
-    "ssl/openssl.cnf",
-    "terminfo",
-    "timezone",
-)
-"""What programs need of /etc: names, certificates, fonts, the linker. No keys, no other accounts."""
-
-_LINKS_AT_MOST = 40
-"""As in the kernel (path_resolution(7))."""
+from spawners.session.machine import why_not_bubblewrap
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,103 +18,11 @@ class Isolation:
     program: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """Part of the machine that a view shows: a path as it is, read-only, or a link to ``link_to``."""
-
-    path: Path
-    link_to: str | None = None
-
-
 def probe(wish: Literal["auto", "required", "off"]) -> Isolation:
     """Find out whether bubblewrap works here, by running it. Blocking."""
     if wish == "off":
         return Isolation("links", "isolation is switched off in the configuration")
-    program = shutil.which("bwrap")
-    if program is None:
-        return Isolation("links", "bubblewrap (bwrap) is not installed")
-    command = [program, *NAMESPACES, "--uid", "1000", "--gid", "1000", "--die-with-parent", "--as-pid-1"]
-    command += ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "true"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=_PROBE_TIMEOUT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Isolation("links", f"bubblewrap does not run here: {error}")
-    if done.returncode != 0:
-        why = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        return Isolation("links", f"bubblewrap does not work here: {why[0]}")
-    return Isolation("bubblewrap", "each session has a data view of its own", program)
-
-
-def system_paths() -> tuple[Shown, ...]:
-    """System folders and the few files of /etc that programs need. Blocking."""
-    shown = []
-    for name in _SYSTEM:
-        path = Path(name)
-        if path.is_symlink():
-            shown.append(Shown(path, os.readlink(path)))  # noqa: PTH115 - the text of the link, as it is
-        elif path.is_dir():
-            shown.append(Shown(path))
-    shown.extend(Shown(Path("/etc") / name) for name in _ETC if (Path("/etc") / name).exists())
-    return tuple(shown)
-
-
-def interpreter_paths(prefix: Path) -> tuple[Shown, ...]:
-    """What the Python of an environment needs beside the system: prefix, links and base. Blocking.
-
-    ``bin/python`` of a virtual environment leads, link by link, to the interpreter it was made
-    with. The links are shown as links and the interpreter's own prefix as a folder, so that a
-    link in ``~/.local/bin`` does not show the rest of ``~/.local``.
-    """
-    shown = _without_links(prefix)
-    path = prefix / "bin" / "python"
-    links = _without_links(path, below=prefix)
-    shown += [link for link in links if link.link_to is not None]
-    base = path.resolve().parent.parent
-    if base != prefix.resolve():
-        shown.append(Shown(base))
-    for home in _homes(prefix):
-        shown += [item for item in _without_links(home) if item.link_to is not None]
-    unique = dict.fromkeys(shown)
-    return tuple(item for item in unique if not _is_system(item.path))
-
-
-def _without_links(path: Path, *, below: Path | None = None) -> list[Shown]:
-    """The links on the way to a path, and at the end the path that is no link.
-
-    Links inside ``below`` are left out: that folder is shown as a whole.
-    """
-    found: list[Shown] = []
-    todo = list(path.absolute().parts[1:])
-    here = Path("/")
-    while todo and len(found) < _LINKS_AT_MOST:
-        part = todo.pop(0)
-        if part == "..":
-            here = here.parent
-            continue
-        step = here / part
-        if not step.is_symlink():
-            here = step
-            continue
-        target = os.readlink(step)  # noqa: PTH115 - the text of the link, as it is
-        if below is None or not step.is_relative_to(below):
-            found.append(Shown(step, target))
-        parts = Path(target).parts
-        if Path(target).is_absolute():
-            here, parts = Path("/"), parts[1:]
-        todo = [*parts, *todo]
-    return [*found, Shown(here)]
-
-
-def _homes(prefix: Path) -> list[Path]:
-    """The ``home`` of a virtual environment, by which Python finds its standard library."""
-    try:
-        lines = (prefix / "pyvenv.cfg").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return []
-    return [
-        Path(value.strip()) for key, _, value in (x.partition("=") for x in lines) if key.strip() == "home"
-    ]
-
-
-def _is_system(path: Path) -> bool:
-    return any(path.is_relative_to(folder) for folder in _SYSTEM)
+    why_not = why_not_bubblewrap()
+    if why_not:
+        return Isolation("links", why_not)
+    return Isolation("bubblewrap", "each session has a data view of its own", shutil.which("bwrap"))

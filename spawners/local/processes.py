@@ -14,8 +14,7 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
-LAUNCH_VARIABLE = "PANHUB_LAUNCH_ID"
-"""In the environment of everything that belongs to a session."""
+from spawners.session.environment import LAUNCH_VARIABLE
 
 RUN_VARIABLE = "PANHUB_RUN"
 """In the supervisor's environment only: its run folder."""

@@ -17,7 +17,6 @@ from typing import Any
 
 from spawners.backend import EndCause, Handle, Usage
 from spawners.local.processes import (
-    LAUNCH_VARIABLE,
     RUN_VARIABLE,
     boot_id,
     environment,
@@ -27,6 +26,7 @@ from spawners.local.processes import (
 )
 from spawners.local.runfolder import RunFolder, read_json, write_json
 from spawners.plan import LaunchId
+from spawners.session.environment import LAUNCH_VARIABLE
 
 _SENTENCES = {
     EndCause.STOPPED: "The session was stopped.",

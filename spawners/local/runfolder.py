@@ -6,6 +6,7 @@
 ``alive``             touched every few seconds: bounds the end if the supervisor is killed
 ``exit.json``         cause, exit code, start and end (by the supervisor, last)
 ``shared/deadline``   end of its time [seconds since the epoch]; the session reads it too
+``jupyter/``          kernels of the person's own environments (written by the session)
 ``etc/``, ``tmp/``    parts of the view: the account's passwd and group, a private /tmp
 ``view/``             the view of links, where there is no bubblewrap
 ====================  ===========================================================================
@@ -34,6 +35,7 @@ class RunFolder:
         self.alive = path / "alive"
         self.shared = path / "shared"
         self.deadline = self.shared / "deadline"
+        self.jupyter = path / "jupyter"
         self.etc = path / "etc"
         self.tmp = path / "tmp"
         self.view = path / "view"
@@ -41,7 +43,7 @@ class RunFolder:
     def make(self) -> None:
         """Make the folder; FileExistsError if it is there."""
         self.path.mkdir(mode=0o700)
-        for folder in (self.shared, self.etc, self.tmp):
+        for folder in (self.shared, self.jupyter, self.etc, self.tmp):
             folder.mkdir(mode=0o700)
 
     def write_deadline(self, seconds: float) -> None:

@@ -8,20 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from spawners.local.processes import LAUNCH_VARIABLE
 from spawners.local.view import View, data_folder
 from spawners.plan import Credentials, LaunchPlan
-
-_NOT_PASSED_ON = ("PYTHON", "LD_", "CONDA", "VIRTUAL_ENV", "NODE_")
-"""Beginnings of variables that would bring the hub's own software into the session."""
-
-_THREADS = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_MAX_THREADS",
-    "NUMBA_NUM_THREADS",
-)
+from spawners.session import environment
 
 
 def start_specification(plan: LaunchPlan, credentials: Credentials, view: View) -> dict[str, Any]:
@@ -38,6 +27,8 @@ def start_specification(plan: LaunchPlan, credentials: Credentials, view: View) 
         "report_url": credentials.report_url,
         "report_secret": credentials.report_secret,
         "dies_with_parent": view.arguments is None,
+        "host": "127.0.0.1",
+        "kernels": str(view.jupyter / "kernels"),
     }
 
 
@@ -49,23 +40,16 @@ def start_command(plan: LaunchPlan, view: View) -> list[str]:
 
 def server_environment(plan: LaunchPlan, given: Mapping[str, str], view: View) -> dict[str, str]:
     """Environment of the notebook server: what the hub gave, and what this place knows better."""
-    passed = {key: value for key, value in given.items() if not key.startswith(_NOT_PASSED_ON)}
-    code, size, name = view.session_code, plan.size, plan.account.name
-    own = {
-        "HOME": str(view.home),
-        "USER": name,
-        "LOGNAME": name,
-        "SHELL": "/bin/bash",
-        "PATH": f"{plan.environment.prefix}/bin:/usr/local/bin:/usr/bin:/bin",
-        "JUPYTERHUB_ROOT_DIR": str(view.home),
-        "JUPYTER_PATH": f"{code}/share/jupyter",
-        "JUPYTER_CONFIG_PATH": f"{code}/etc/jupyter",
-        "PYTHONPATH": f"{code}/python",
-        "PANHUB_DATA": str(view.data),
-        "PANHUB_DEADLINE_FILE": str(view.shared / "deadline"),
-        LAUNCH_VARIABLE: plan.launch_id,
-        "CPU_LIMIT": str(size.cpus),
-        "MEM_LIMIT": str(size.memory_mib * 1024 * 1024),
-    }
-    threads = dict.fromkeys(_THREADS, str(size.cpus))
-    return {"LANG": "C.UTF-8", **passed, **threads, **own}
+    return environment.server_environment(
+        environment.passed_on(given),
+        launch_id=plan.launch_id,
+        name=plan.account.name,
+        home=str(view.home),
+        prefix=str(plan.environment.prefix),
+        code=str(view.session_code),
+        shared=str(view.shared),
+        jupyter=str(view.jupyter),
+        data=str(view.data),
+        cpus=plan.size.cpus,
+        memory_mib=plan.size.memory_mib,
+    )

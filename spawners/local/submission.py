@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from spawners.backend import Availability, BackendUnavailableError, SubmitError
-from spawners.local.bubblewrap import Isolation, Shown, interpreter_paths, system_paths
+from spawners.local.bubblewrap import Isolation
 from spawners.local.records import Records
 from spawners.local.runfolder import RunFolder, write_json
 from spawners.local.settings import LocalSettings
 from spawners.local.specification import start_command, start_specification
-from spawners.local.view import HostPaths, View, bubblewrap_view, group, links_view, passwd
+from spawners.local.view import HostPaths, View, bubblewrap_view, links_view
 from spawners.plan import Credentials, LaunchPlan
+from spawners.session.machine import Shown, interpreter_paths, system_paths
+from spawners.session.view import group, passwd
 
 _SESSION_CODE = Path(__file__).resolve().parents[1] / "session"
 
@@ -88,13 +90,16 @@ class Preparer:
             home=Path(plan.account.home),
             session_code=_SESSION_CODE,
             shared=run.shared,
+            jupyter=run.jupyter,
             etc=run.etc,
             tmp=run.tmp,
             links=run.view,
         )
         if isolation.kind == "bubblewrap":
-            (run.etc / "passwd").write_text(passwd(plan.account), encoding="utf-8")
-            (run.etc / "group").write_text(group(plan.account), encoding="utf-8")
+            name, uid, gid = plan.account.name, plan.account.uid, plan.account.gid
+            own_passwd = passwd(name, uid, gid, f"/home/{name}")
+            (run.etc / "passwd").write_text(own_passwd, encoding="utf-8")
+            (run.etc / "group").write_text(group(name, gid), encoding="utf-8")
             software = [*interpreter_paths(Path(plan.environment.prefix)), *self._further_paths()]
             return bubblewrap_view(plan, host, system=system_paths(), software=software)
         view = links_view(plan, host)

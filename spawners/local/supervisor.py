@@ -14,7 +14,6 @@ links PR_SET_PDEATHSIG, and the engine kills what is left by launch id). Only th
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import os
 import select
@@ -30,23 +29,29 @@ if __name__ == "__main__":  # started by path, without site: only the standard l
 from spawners.local.cgroup import Cgroup
 from spawners.local.memory import MemoryWatch
 from spawners.local.processes import (
-    LAUNCH_VARIABLE,
     boot_id,
     descendants,
     kill_launch,
     start_time,
 )
 from spawners.local.runfolder import RunFolder, write_json
-from spawners.local.sessionlog import SessionLog
+from spawners.session.children import (
+    PR_SET_CHILD_SUBREAPER,
+    PR_SET_PDEATHSIG,
+    bubblewrapped,
+    first_process,
+    memory_file,
+    prctl,
+    wake_on_signals,
+)
+from spawners.session.environment import LAUNCH_VARIABLE
+from spawners.session.sessionlog import SessionLog
 
 ALIVE_S = 5.0
 """Seconds between two touches of ``alive``: the error of a charge after a kill -9."""
 
 _ASK_AGAIN_S = 0.2
 """Pause between two requests to end: the first process of a view hears none before it is ready."""
-
-_PR_SET_PDEATHSIG = 1
-_PR_SET_CHILD_SUBREAPER = 36
 
 _OOM_SCORE_ADJ = "300"
 """When the whole machine runs out of memory, sessions go before the engine and the hub."""
@@ -79,7 +84,7 @@ class Supervisor:
         os.umask(0o077)
         write_json(self._run.supervisor, {**identity(), "started_at": self._started_at})
         self._run.alive.touch(mode=0o600)
-        wakeup = _wake_on_signals(self._asked_to_stop)
+        wakeup = wake_on_signals(self._asked_to_stop)
         try:
             self._limit()
             output = self._start()
@@ -100,26 +105,25 @@ class Supervisor:
             os.sched_setaffinity(0, self._spec["affinity"])
         if self._cgroup:
             self._cgroup.make(cpus=self._spec["cpus"], memory_mib=self._spec["memory_mib"])
-        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+        prctl(PR_SET_CHILD_SUBREAPER, 1)
 
     def _start(self) -> int:
         """Start the session; returns the descriptor of its output."""
         bwrap, view = self._spec["bwrap"], self._spec["view"]
-        stdin = _memory_file(json.dumps(self._spec["start"]).encode())
+        stdin = memory_file(json.dumps(self._spec["start"]).encode())
         output, output_child = os.pipe()
         info, info_child = os.pipe()
         command = list(self._spec["command"])
         keep = []
         if bwrap:
-            arguments = _memory_file("".join(f"{item}\0" for item in view).encode())
+            command, arguments = bubblewrapped(bwrap, view, command, info_child)
             keep = [arguments, info_child]
-            command = [bwrap, "--args", str(arguments), "--info-fd", str(info_child), "--", *command]
         self._main = os.fork()
         if self._main == 0:
             self._become(command, stdin, output_child, keep)
         for descriptor in {stdin, output_child, info_child, *keep}:
             os.close(descriptor)
-        self._first = _first_process(info) if bwrap else self._main
+        self._first = first_process(info) if bwrap else self._main
         os.close(info)
         os.set_blocking(output, False)
         return output
@@ -131,7 +135,7 @@ class Supervisor:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
                 signal.signal(number, signal.SIG_DFL)
-            _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
             if self._cgroup:
                 self._cgroup.join()
             with contextlib.suppress(OSError):
@@ -268,40 +272,6 @@ def identity() -> dict[str, Any]:
 def session_environment(launch_id: str) -> dict[str, str]:
     """Environment of the session's first process; the server's own comes with the specification."""
     return {LAUNCH_VARIABLE: launch_id, "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
-
-
-def _first_process(info: int) -> int | None:
-    """Pid of the session's first process, as bubblewrap tells it; None if it could not start one."""
-    with os.fdopen(os.dup(info), "rb") as file:
-        try:
-            return int(json.loads(file.read())["child-pid"])
-        except (ValueError, KeyError):
-            return None
-
-
-def _memory_file(content: bytes) -> int:
-    """Descriptor of a file that is only in memory, at its beginning."""
-    descriptor = os.memfd_create("panhub")
-    with os.fdopen(os.dup(descriptor), "wb") as file:
-        file.write(content)
-    os.lseek(descriptor, 0, os.SEEK_SET)
-    return descriptor
-
-
-def _prctl(option: int, value: int) -> None:
-    ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
-
-
-def _wake_on_signals(asked_to_stop: Any) -> int:
-    """Let signals end `poll`; returns the descriptor that becomes readable."""
-    wakeup, wakeup_writer = os.pipe()
-    os.set_blocking(wakeup_writer, False)
-    signal.signal(signal.SIGTERM, asked_to_stop)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, lambda *_: None)
-    signal.set_wakeup_fd(wakeup_writer)
-    return wakeup
 
 
 def main() -> None:

@@ -17,12 +17,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from spawners.local.bubblewrap import NAMESPACES, Shown
-from spawners.plan import Account, LaunchPlan, MountMode
+from spawners.plan import LaunchPlan, MountMode
+from spawners.session.machine import Shown
+from spawners.session.view import Bind, bubblewrap_arguments
 
 SESSION_CODE = PurePosixPath("/opt/panhub/session")
 SHARED = PurePosixPath("/opt/panhub/run")
-"""Where a session with a view of its own finds our code and its deadline."""
+JUPYTER = PurePosixPath("/opt/panhub/jupyter")
+"""Where a session with a view of its own finds our code, its deadline, and the person's own kernels."""
 
 _ROOT = PurePosixPath("/")
 
@@ -34,6 +36,7 @@ class HostPaths:
     home: Path
     session_code: Path
     shared: Path
+    jupyter: Path
     etc: Path
     tmp: Path
     links: Path
@@ -46,6 +49,7 @@ class View:
     home: PurePosixPath
     session_code: PurePosixPath
     shared: PurePosixPath
+    jupyter: PurePosixPath
     data: PurePosixPath
     arguments: tuple[str, ...] | None
     links: tuple[tuple[PurePosixPath, PurePosixPath], ...] = ()
@@ -59,27 +63,33 @@ def bubblewrap_view(
     plan: LaunchPlan, host: HostPaths, *, system: Iterable[Shown], software: Iterable[Shown]
 ) -> View:
     """A view of its own: only what is listed here is visible."""
-    home = PurePosixPath("/home") / plan.account.name
     account = plan.account
-    arguments = [
-        *NAMESPACES,
-        *("--unshare-cgroup-try", "--die-with-parent", "--as-pid-1"),
-        *("--uid", str(account.uid), "--gid", str(account.gid), "--cap-drop", "ALL"),
-        *_shown(system),
-        *("--ro-bind", str(host.etc / "passwd"), "/etc/passwd"),
-        *("--ro-bind", str(host.etc / "group"), "/etc/group"),
-        *("--proc", "/proc", "--dev", "/dev"),
-        *("--bind", str(host.tmp), "/tmp", "--dir", "/var", "--symlink", "/tmp", "/var/tmp"),  # noqa: S108 - in the view
-        *("--bind", str(host.home), str(home)),
-        *_shown(software),
-        *("--ro-bind", str(host.session_code), str(SESSION_CODE)),
-        *("--ro-bind", str(host.shared), str(SHARED)),
+    home = PurePosixPath("/home") / account.name
+    own = [
+        Bind(str(host.etc / "passwd"), "/etc/passwd"),
+        Bind(str(host.etc / "group"), "/etc/group"),
+        Bind(str(host.tmp), "/tmp", is_writable=True),  # noqa: S108 - in the view
+        Bind(str(host.home), str(home), is_writable=True),
     ]
-    for mount in sorted(plan.mounts, key=lambda item: len(item.target.parts)):
-        option = "--bind" if mount.mode is MountMode.READ_WRITE else "--ro-bind"
-        arguments += [option, str(mount.source), str(mount.target)]
-    arguments += ["--remount-ro", "/", "--chdir", str(home)]
-    return View(home, SESSION_CODE, SHARED, _ROOT, tuple(arguments))
+    code = [
+        Bind(str(host.session_code), str(SESSION_CODE)),
+        Bind(str(host.shared), str(SHARED)),
+        Bind(str(host.jupyter), str(JUPYTER), is_writable=True),
+    ]
+    mounts = [
+        Bind(str(m.source), str(m.target), is_writable=m.mode is MountMode.READ_WRITE) for m in plan.mounts
+    ]
+    arguments = bubblewrap_arguments(
+        uid=account.uid,
+        gid=account.gid,
+        folder=str(home),
+        system=system,
+        own=own,
+        software=software,
+        code=code,
+        mounts=mounts,
+    )
+    return View(home, SESSION_CODE, SHARED, JUPYTER, _ROOT, tuple(arguments))
 
 
 def links_view(plan: LaunchPlan, host: HostPaths) -> View:
@@ -89,6 +99,7 @@ def links_view(plan: LaunchPlan, host: HostPaths) -> View:
         home=PurePosixPath(host.home),
         session_code=PurePosixPath(host.session_code),
         shared=PurePosixPath(host.shared),
+        jupyter=PurePosixPath(host.jupyter),
         data=root,
         arguments=None,
     )
@@ -96,26 +107,6 @@ def links_view(plan: LaunchPlan, host: HostPaths) -> View:
     return replace(view, links=links)
 
 
-def _shown(parts: Iterable[Shown]) -> list[str]:
-    arguments: list[str] = []
-    for part in parts:
-        path = str(part.path)
-        arguments += ["--ro-bind", path, path] if part.link_to is None else ["--symlink", part.link_to, path]
-    return arguments
-
-
 def data_folder(plan: LaunchPlan, view: View) -> PurePosixPath | None:
     """What ``data_link`` leads to: the visit's folder, in which the first mount's area lies."""
     return view.shown(plan.mounts[0].target.parent) if plan.mounts else None
-
-
-def passwd(account: Account) -> str:
-    """An /etc/passwd (passwd(5)) with root, the account and nobody."""
-    own = f"{account.name}:x:{account.uid}:{account.gid}:{account.name}:/home/{account.name}:/bin/bash"
-    rows = ["root:x:0:0:root:/root:/usr/sbin/nologin", own]
-    return "\n".join([*rows, "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin", ""])
-
-
-def group(account: Account) -> str:
-    """An /etc/group (group(5)) with the account's own group."""
-    return "\n".join(["root:x:0:", f"{account.name}:x:{account.gid}:", "nogroup:x:65534:", ""])

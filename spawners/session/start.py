@@ -1,14 +1,23 @@
 """First process of a session: prepare the working folder, start the server, report its port.
 
-Run as ``python -I -S start.py`` by the environment's own Python (3.10 or newer), inside the data
+Run as ``python -I -S start.py`` by the environment's own Python (3.9 or newer), inside the data
 view, with its specification as one JSON object on standard input:
 
 ``environment``, ``command``
     Environment and argument vector of the notebook server. JUPYTERHUB_SERVICE_URL gets the port.
 ``home``, ``workdir``, ``files``, ``data_link``, ``open_path``
     What is put into the working folder, and what the interface shows first; see `spawners.plan`.
+``inherited``
+    Names of variables that are taken from this process as well: what a container sets for its GPUs.
+``host``
+    IPv4 address on which the server listens, where the proxy reaches it: the loopback on one machine,
+    on a node its address in the site's network; ``0.0.0.0`` only where the site says so. Whoever
+    reaches it there meets JupyterHub's login: the server answers only to the session's person.
+``kernels``
+    Folder for kernels of the person's own environments (`spawners.session.kernels`), or null.
 ``report_url``, ``report_secret``
-    Where the port is reported, once; the secret never enters the server's environment.
+    Where the port is reported, once; the secret never enters the server's environment. The address is
+    not reported: the engine knows where the session runs from who started it.
 ``dies_with_parent``
     Whether the server must be tied to this process (no process namespace does it).
 
@@ -31,7 +40,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-_HOST = "127.0.0.1"
+_LOOPBACK = "127.0.0.1"
+_ANY = "0.0.0.0"  # noqa: S104 - compared with
 _PORTS_TRIED = 5
 """A port may be taken by another between our look and the server's: this often another is tried."""
 
@@ -162,7 +172,11 @@ class Session:
         # Only without a view of its own, under a service that runs as root: jupyter_server asks for a yes.
         as_root = ["--allow-root"] if os.geteuid() == 0 else []
         self._command: list[str] = [*spec["command"], *as_root]
-        self._environment: dict[str, str] = dict(spec["environment"])
+        inherited = {name: os.environ[name] for name in spec.get("inherited", ()) if name in os.environ}
+        self._environment: dict[str, str] = {**spec["environment"], **inherited}
+        self._host: str = spec["host"]
+        self._address = _LOOPBACK if self._host == _ANY else self._host
+        self._kernels: str | None = spec["kernels"]
         self._home: str = spec["home"]
         self._dies_with_parent: bool = spec["dies_with_parent"]
         self._is_ending = False
@@ -186,20 +200,21 @@ class Session:
         """Start the server and wait until it answers; False if it ended instead."""
         for _ in range(_PORTS_TRIED):
             self._start()
+            self._find_kernels()
             while not self.has_ended():
                 if self._answers():
                     return True
-            if self._is_ending or port_is_free(self.port):
+            if self._is_ending or port_is_free(self._host, self.port):
                 return False
             print(f"Port {self.port} was taken by another process; trying the next.", flush=True)
             self.code = None
         return False
 
     def _start(self) -> None:
-        self.port = free_port()
+        self.port = free_port(self._host)
         environment = {
             **self._environment,
-            "JUPYTERHUB_SERVICE_URL": f"http://{_HOST}:{self.port}{self.base_path}",
+            "JUPYTERHUB_SERVICE_URL": f"http://{self._host}:{self.port}{self.base_path}",
         }
         self._started = time.monotonic()
         parent = os.getpid()
@@ -224,16 +239,31 @@ class Session:
         finally:
             os._exit(127)
 
+    def _find_kernels(self) -> None:
+        """Look for kernels of the person's own, in a child: a slow home must not hold up the start."""
+        if self._kernels is None or os.fork():
+            return
+        try:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            sys.path.insert(0, str(Path(__file__).resolve().parent))
+            import kernels  # type: ignore[import-not-found]  # beside this file, which is no package here
+
+            kernels.write(Path(self._kernels), Path(self._home), own=Path(self._command[0]).parents[1])
+        except Exception as error:  # whatever is in a home, the session goes on
+            print(f"Kernels of your own environments were not looked up: {error}", flush=True)
+        finally:
+            os._exit(0)
+
     def _answers(self) -> bool:
         """Whether the server answers; waits a moment if not. Only its own port counts as its answer."""
         waited = time.monotonic() - self._started
         time.sleep(0.01 if waited < 3 else 0.05)
-        if port_is_closed(self.port):
+        if port_is_closed(self._address, self.port):
             return False
         sockets = listening(self.port)
         if not sockets or not any(holds_any(pid, sockets) for pid in session_of(self._pid)):
             return False
-        status = get_status(self.port, f"{self.base_path}api")
+        status = get_status(self._address, self.port, f"{self.base_path}api")
         return status is not None and status < 500
 
     def has_ended(self) -> bool:
@@ -269,29 +299,29 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def free_port() -> int:
+def free_port(host: str) -> int:
     """A port that nobody listens on now."""
     with socket.socket() as found:
-        found.bind((_HOST, 0))
+        found.bind((host, 0))
         port: int = found.getsockname()[1]
         return port
 
 
-def port_is_free(port: int) -> bool:
+def port_is_free(host: str, port: int) -> bool:
     """Whether the port could be listened on."""
     with socket.socket() as tried:
         tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            tried.bind((_HOST, port))
+            tried.bind((host, port))
         except OSError:
             return False
         return True
 
 
-def port_is_closed(port: int) -> bool:
+def port_is_closed(host: str, port: int) -> bool:
     """Whether nobody listens there: a question that costs little, before those that read ``/proc``."""
     with socket.socket() as tried:
-        return tried.connect_ex((_HOST, port)) != 0
+        return tried.connect_ex((host, port)) != 0
 
 
 def listening(port: int) -> set[str]:
@@ -319,11 +349,11 @@ def holds_any(pid: int, sockets: set[str]) -> bool:
         return False
 
 
-def get_status(port: int, path: str) -> int | None:
+def get_status(host: str, port: int, path: str) -> int | None:
     """HTTP status of a GET at our own server; None if it does not answer like one."""
-    request = f"GET {path} HTTP/1.1\r\nHost: {_HOST}:{port}\r\nConnection: close\r\n\r\n"
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nConnection: close\r\n\r\n"
     try:
-        with socket.create_connection((_HOST, port), timeout=5) as connection:
+        with socket.create_connection((host, port), timeout=5) as connection:
             connection.sendall(request.encode("ascii"))
             return int(connection.recv(64).split()[1])
     except (OSError, ValueError, IndexError):
@@ -363,7 +393,7 @@ def post_port(url: str, secret: str, port: int) -> int:
 
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-    connection = kind(parts.hostname or _HOST, parts.port, timeout=_REPORT_TIMEOUT_S)
+    connection = kind(parts.hostname or _LOOPBACK, parts.port, timeout=_REPORT_TIMEOUT_S)
     headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
     try:
         connection.request("POST", parts.path, json.dumps({"port": port}), headers)

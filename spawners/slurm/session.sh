@@ -10,7 +10,8 @@ if [ -n "${PANHUB_MODULES:-}" ]; then
     . "${PANHUB_MODULES_INIT:?}"
     mapfile -t names <<<"$PANHUB_MODULES"
     for name in "${names[@]}"; do
-        if ! module load -- "$name"; then
+        # Environment Modules knows no "--": what looks like an option is none of our names.
+        if [[ "$name" == -* ]] || ! module load "$name"; then
             echo "The module $name could not be loaded on $(uname -n)." >&2
             # node.py sends these lines to the service, and ends.
             export PANHUB_FAILED_MODULE="$name"

@@ -99,9 +99,9 @@ class ClusterSettings(Closed):
         default="route",
         pattern=r"^(route|any|[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2})$",
         description=(
-            "Address of a node on which its sessions listen: the one by which it reaches the service (`route`), "
-            "the one in an IPv4 network (`10.1.0.0/16`), or all of them (`any`). The proxy comes to the address "
-            "that Slurm has of the node (NodeAddr), so it must lead there."
+            "Address of a node on which its sessions listen: the one by which it reaches the service "
+            "(`route`), the one in an IPv4 network (`10.1.0.0/16`), or all of them (`any`). The proxy comes "
+            "to the address that Slurm has of the node (NodeAddr), so it must lead there."
         ),
     )
     node_report_url: str | None = Field(

@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from spawners.local import sessionlog
 from spawners.local.cgroup import Cgroup
 from spawners.local.memory import MemoryWatch
 from spawners.local.processes import descendants, open_process, start_time
 from spawners.local.runfolder import RunFolder, read_json, write_json
+from spawners.session import sessionlog
 
 
 @pytest.fixture

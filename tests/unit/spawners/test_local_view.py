@@ -7,15 +7,12 @@ from pathlib import Path, PurePosixPath
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spawners.local.bubblewrap import Shown, interpreter_paths
 from spawners.local.specification import server_environment, start_specification
 from spawners.local.view import (
     HostPaths,
     bubblewrap_view,
     data_folder,
-    group,
     links_view,
-    passwd,
 )
 from spawners.plan import (
     Account,
@@ -29,8 +26,12 @@ from spawners.plan import (
     PlannedFile,
     Size,
 )
+from spawners.session.machine import Shown, interpreter_paths
+from spawners.session.view import group, passwd
 
-HOST = HostPaths(*(Path(f"/state/{name}") for name in ("home", "code", "shared", "etc", "tmp", "view")))
+HOST = HostPaths(
+    *(Path(f"/state/{name}") for name in ("home", "code", "shared", "jupyter", "etc", "tmp", "view"))
+)
 VISIT = PurePosixPath("/data/visitor/hc1/id11/20250101")
 
 PLAN = LaunchPlan(
@@ -82,7 +83,7 @@ def test_exactly_the_mounts_of_the_plan_are_shown_and_in_their_mode(wanted):
     writable = {source for source, _ in triples(arguments, "--bind")}
     shown = writable | {source for source, _ in triples(arguments, "--ro-bind")}
     assert {s for s in shown if s.startswith("/storage")} == {str(m.source) for m in mounts}
-    assert writable == {"/state/home", "/state/tmp"} | {
+    assert writable == {"/state/home", "/state/tmp", "/state/jupyter"} | {
         str(m.source) for m in mounts if m.mode is MountMode.READ_WRITE
     }
 
@@ -127,8 +128,11 @@ def test_the_report_secret_is_not_in_the_servers_environment():
 
 
 def test_passwd_and_group_know_the_account():
-    assert "alice:x:1234:1235:alice:/home/alice:/bin/bash\n" in passwd(PLAN.account)
-    assert "alice:x:1235:\n" in group(PLAN.account)
+    found = passwd("alice", 1234, 1235, "/home/alice", system=[("slurm", 64030, 64030)])
+    assert "alice:x:1234:1235:alice:/home/alice:/bin/bash\n" in found
+    assert "slurm:x:64030:64030:" in found
+    found = group("alice", 1235, further=[("hc1", 2000)])
+    assert "alice:x:1235:\nhc1:x:2000:\n" in found
 
 
 def test_a_virtual_environment_shows_its_interpreter_and_the_links_to_it_and_no_more(tmp_path):

@@ -78,5 +78,5 @@ def test_the_listener_of_a_port_is_known_as_its_processes_socket():
         sockets = start.listening(port)
         assert start.holds_any(os.getpid(), sockets)
         assert not start.holds_any(1, sockets)
-        assert not start.port_is_free(port)
-    assert start.port_is_free(port)
+        assert not start.port_is_free("127.0.0.1", port)
+    assert start.port_is_free("127.0.0.1", port)

@@ -1,7 +1,7 @@
 """Where does the output of a session go? Into a log of bounded size, mode 0600.
 
-A full log is kept once under the name ``….log.1`` and begun anew. Only the standard library: the
-supervisor uses it too.
+A full log is kept once under the name ``….log.1`` and begun anew. Standard library only: nodes and the
+supervisor use it.
 """
 
 from __future__ import annotations
