@@ -19,6 +19,7 @@ from hub.access.policy import AccessPolicy
 from hub.identity.settings import IdentitySettings
 from quota.policy import QuotaSettings
 from spawners.local.settings import LocalSettings
+from spawners.slurm.settings import SlurmSettings
 
 SERVICE_PREFIX = "/services/panhub"
 """Where the proxy shows the service; JupyterHub derives it from the service's name."""
@@ -184,6 +185,7 @@ class Settings(Closed):
     quota: QuotaSettings = QuotaSettings()
     sessions: SessionSettings = SessionSettings()
     local: LocalSettings
+    slurm: SlurmSettings = SlurmSettings()
 
 
 def load_settings(path: Path) -> Settings:
@@ -245,6 +247,8 @@ def _absolute(value: Any, base: Path) -> Any:
     if isinstance(value, BaseModel):
         fields = {name: _absolute(getattr(value, name), base) for name in type(value).model_fields}
         return value.model_copy(update=fields)
+    if isinstance(value, dict):
+        return {name: _absolute(item, base) for name, item in value.items()}
     if isinstance(value, tuple):
         return tuple(_absolute(item, base) for item in value)
     return value
