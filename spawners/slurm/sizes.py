@@ -30,13 +30,22 @@ def check_sizes(
         raise _over(f"Partition {partition.name} has no nodes for this.", "Choose another place.")
     _check_walltime(caps, plan.walltime, elsewhere)
     _check_nodes(partition, shapes, wanted)
-    _check_cap(caps.cpus, wanted.cpus, "CPUs", str, elsewhere, lambda c: c.cpus)
-    _check_cap(caps.memory_mib, wanted.memory_mib, "of memory", size, elsewhere, lambda c: c.memory_mib)
+    _check_cap(caps.cpus, wanted.cpus, lambda n: f"{n} CPUs", elsewhere, lambda c: c.cpus)
+    _check_cap(
+        caps.memory_mib,
+        wanted.memory_mib,
+        lambda n: f"{size(n)} of memory",
+        elsewhere,
+        lambda c: c.memory_mib,
+    )
     _check_memory_per_cpu(partition, wanted)
     if wanted.gpus:
         for kind in dict.fromkeys(("", wanted.gpu_type)):
-            name = f"GPUs ({kind})" if kind else "GPUs"
-            _check_cap(caps.gpus.get(kind), wanted.gpus, name, str, elsewhere, _of_gpu(kind))
+            _check_cap(caps.gpus.get(kind), wanted.gpus, _gpu_words(kind), elsewhere, _of_gpu(kind))
+
+
+def _gpu_words(kind: str) -> Callable[[int], str]:
+    return lambda count: devices({kind: count})
 
 
 def _of_gpu(kind: str) -> Callable[[Caps], Cap | None]:
@@ -44,12 +53,10 @@ def _of_gpu(kind: str) -> Callable[[Caps], Cap | None]:
 
 
 def _check_walltime(caps: Caps, walltime: timedelta, elsewhere: Elsewhere) -> None:
-    seconds = int(walltime.total_seconds())
     _check_cap(
         caps.walltime_s,
-        seconds,
-        "of time",
-        lambda limit: span(timedelta(seconds=limit)),
+        int(walltime.total_seconds()),
+        lambda seconds: span(timedelta(seconds=seconds)),
         elsewhere,
         lambda c: c.walltime_s,
     )
@@ -58,7 +65,6 @@ def _check_walltime(caps: Caps, walltime: timedelta, elsewhere: Elsewhere) -> No
 def _check_cap(
     cap: Cap | None,
     asked: int,
-    what: str,
     words: Callable[[int], str],
     elsewhere: Elsewhere,
     get: Callable[[Caps], Cap | None],
@@ -72,7 +78,7 @@ def _check_cap(
 
     # With another choice the cap could be the nodes'; those were looked at before.
     raise _over(
-        f"{cap.whose} allows at most {words(cap.most)} {what}; asked were {words(asked)}.",
+        f"{cap.whose} allows at most {words(cap.most)}; asked were {words(asked)}.",
         f"Choose at most {words(cap.most)}{elsewhere(passes)}.",
     )
 
