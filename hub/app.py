@@ -30,6 +30,7 @@ from hub.launch.handover import HandOver
 from hub.launch.hubclient import HubClient
 from hub.launch.ledgering import Books
 from hub.launch.notebooks import Notebooks
+from hub.launch.outlook import Outlooks
 from hub.launch.planner import Planner
 from hub.launch.recheck import AccessRecheck
 from hub.launch.reconciler import Reconciler, Watcher, every, want_stop
@@ -114,6 +115,7 @@ class App:
         self.watcher = Watcher(
             db=self.db, runner=self.runner, start_timeout=timedelta(seconds=settings.sessions.start_timeout_s)
         )
+        self.outlooks = Outlooks(self.backends, self.watcher.last)
         self.reconciler = Reconciler(
             db=self.db, books=self.books, runner=self.runner, hand_over=self.hand_over, grace=grace
         )

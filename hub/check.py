@@ -168,7 +168,11 @@ def check_database(settings: Settings) -> str:
 def check_profiles(settings: Settings) -> str:
     """The profiles file is valid and the environments of local places are there."""
     profiles = _profiles(settings)
-    local = {p.environment for p in profiles.profiles.values() if profiles.places[p.place].backend == "local"}
+    local = {
+        p.environment
+        for p in profiles.profiles.values()
+        if any(profiles.places[name].backend == "local" for name in p.places)
+    }
     missing = []
     for name in sorted(local):
         program = Path(profiles.environments[name].prefix) / "bin/jupyterhub-singleuser"

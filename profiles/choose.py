@@ -9,105 +9,99 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from profiles.base import SOONEST
 from profiles.gates import Subject, is_allowed, why_not
 from profiles.loader import Profiles
-from profiles.models import ProfileEntry, format_duration
-from spawners.plan import Environment, Interface, Size
+from profiles.models import ProfileEntry
+from profiles.wishes import (
+    MIN_WALLTIME,
+    Custom,
+    InterfaceError,
+    NoProfileError,
+    SchedulingError,
+    TwoSizesError,
+    UnknownPlaceError,
+    UnknownProfileError,
+    UnknownSizeError,
+    WalltimeError,
+    Wishes,
+    own_size,
+)
+from spawners.plan import DEFAULT_SCHEDULING, Environment, Interface, Scheduling, Size
 
-__all__ = ["Choice", "ChoiceError", "Offer", "Subject", "choose", "offers"]
+__all__ = ["Choice", "Custom", "Offer", "OfferedPlace", "Subject", "Wishes", "choose", "offers"]
 
-MIN_WALLTIME = timedelta(minutes=1)
-"""Below a minute a session would end before its server answers."""
+
+@dataclass(frozen=True, slots=True)
+class OfferedPlace:
+    """A place of a profile. ``kind`` is its backend's (``local``, ``slurm``, ``batchspawner``).
+
+    ``architecture`` is that of its nodes, empty for the service's own machine.
+    """
+
+    id: str
+    title: str
+    kind: str = "local"
+    description: str = ""
+    architecture: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A profile as one person sees it. ``why_not`` is None where they may pick it."""
+    """A profile as one person sees it. ``why_not`` is None where they may pick it.
+
+    ``places`` are in the profile's order, the first is the default. ``custom`` is the largest size of
+    one's own, None where there is none. ``scheduling``: whether account, QOS and reservation may be named.
+    """
 
     profile: str
     title: str
     description: str
     interfaces: tuple[Interface, ...]
     environment: Environment
-    place: str
-    place_title: str
+    places: tuple[OfferedPlace, ...]
     sizes: tuple[Size, ...]
     default_size: str
     walltime_default: timedelta
     walltime_max: timedelta
     is_default: bool
     why_not: str | None
+    custom: Custom | None = None
+    scheduling: bool = False
 
     @property
     def is_allowed(self) -> bool:
         """Whether the person may pick it."""
         return self.why_not is None
 
+    @property
+    def place(self) -> str:
+        """Id of the default place."""
+        return self.places[0].id
+
+    @property
+    def place_title(self) -> str:
+        """Title of the default place."""
+        return self.places[0].title
+
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What will run, as far as profiles say. ``walltime_max`` limits extensions too."""
+    """What will run, as far as profiles say. ``walltime_max`` limits extensions too.
+
+    ``places`` are the candidates in the profile's order: one, unless ``is_soonest``.
+    """
 
     profile: str
     profile_title: str
     environment: Environment
     size: Size
-    place: str
-    place_title: str
+    places: tuple[OfferedPlace, ...]
+    is_soonest: bool
+    scheduling: Scheduling
     interface: Interface
     walltime: timedelta
     walltime_max: timedelta
-
-
-class ChoiceError(Exception):
-    """A wish that the site does not offer this person. The text is fit for them."""
-
-
-class UnknownProfileError(ChoiceError):
-    """No such profile, or not open to the person: one text for both."""
-
-    def __init__(self, profile: str) -> None:
-        self.profile = profile
-        super().__init__(f"There is no profile “{profile}”, or it is not open to you.")
-
-
-class NoProfileError(ChoiceError):
-    """Nothing with the interface is open to the person."""
-
-    def __init__(self, interface: Interface) -> None:
-        self.interface = interface
-        super().__init__(f"No profile with the interface “{interface.value}” is open to you.")
-
-
-class UnknownSizeError(ChoiceError):
-    """The profile has no such size."""
-
-    def __init__(self, size: str, offered: tuple[str, ...]) -> None:
-        self.size = size
-        self.offered = offered
-        super().__init__(f"The profile has no size “{size}”; it has {', '.join(offered)}.")
-
-
-class InterfaceError(ChoiceError):
-    """The profile does not have the interface."""
-
-    def __init__(self, interface: Interface, offered: tuple[Interface, ...]) -> None:
-        self.interface = interface
-        self.offered = offered
-        names = ", ".join(item.value for item in offered)
-        super().__init__(f"The profile does not offer the interface “{interface.value}”; it offers {names}.")
-
-
-class WalltimeError(ChoiceError):
-    """Longer than the profile lets a session run, or no time at all."""
-
-    def __init__(self, asked: timedelta, limit: timedelta) -> None:
-        self.asked = asked
-        self.limit = limit
-        super().__init__(
-            f"A session of this profile may run from 1 min to {format_duration(limit)}; "
-            f"{format_duration(asked)} was asked."
-        )
 
 
 def offers(profiles: Profiles, subject: Subject) -> tuple[Offer, ...]:
@@ -116,15 +110,8 @@ def offers(profiles: Profiles, subject: Subject) -> tuple[Offer, ...]:
     return tuple(sorted(made, key=lambda offer: not offer.is_allowed))
 
 
-def choose(
-    profiles: Profiles,
-    subject: Subject,
-    profile_id: str | None,
-    size_id: str | None,
-    interface: Interface,
-    walltime: timedelta | None,
-) -> Choice:
-    """What the wishes come to; None takes the site's default.
+def choose(profiles: Profiles, subject: Subject, wishes: Wishes) -> Choice:
+    """What the wishes come to.
 
     Without a profile it is the default profile, or the first one open to the person that has the
     interface.
@@ -135,29 +122,29 @@ def choose(
         If there is no such profile, or it is not open to the person.
     NoProfileError
         If none was asked for and none fits.
-    InterfaceError, UnknownSizeError, WalltimeError
-        If the profile does not offer what was asked.
+    ChoiceError
+        If the profile does not offer what was asked (one class a case, `profiles.wishes`).
     """
-    name = profile_id if profile_id is not None else _default(profiles, subject, interface)
+    name = wishes.profile if wishes.profile is not None else _default(profiles, subject, wishes.interface)
     profile = profiles.profiles.get(name)
     if profile is None or not is_allowed(profile.allow, subject):
         raise UnknownProfileError(name)
-    if interface not in profile.interfaces:
-        raise InterfaceError(interface, profile.interfaces)
-    size = size_id if size_id is not None else profile.default_size
-    if size not in profile.sizes:
-        raise UnknownSizeError(size, profile.sizes)
-    asked = walltime if walltime is not None else profile.walltime.default
+    if wishes.interface not in profile.interfaces:
+        raise InterfaceError(wishes.interface, profile.interfaces)
+    if wishes.scheduling != DEFAULT_SCHEDULING and not profile.scheduling:
+        raise SchedulingError
+    asked = wishes.walltime if wishes.walltime is not None else profile.walltime.default
     if not MIN_WALLTIME <= asked <= profile.walltime.max:
         raise WalltimeError(asked, profile.walltime.max)
     return Choice(
         profile=name,
         profile_title=profile.title,
         environment=profiles.environments[profile.environment],
-        size=profiles.sizes[size],
-        place=profile.place,
-        place_title=profiles.places[profile.place].title,
-        interface=interface,
+        size=_size(profiles, profile, wishes),
+        places=_candidates(profiles, profile, wishes.place),
+        is_soonest=wishes.place == SOONEST,
+        scheduling=wishes.scheduling,
+        interface=wishes.interface,
         walltime=asked,
         walltime_max=profile.walltime.max,
     )
@@ -172,6 +159,46 @@ def _default(profiles: Profiles, subject: Subject, interface: Interface) -> str:
     raise NoProfileError(interface)
 
 
+def _size(profiles: Profiles, profile: ProfileEntry, wishes: Wishes) -> Size:
+    if wishes.resources is not None:
+        if wishes.size is not None:
+            raise TwoSizesError
+        return own_size(wishes.resources, _custom(profile))
+    size = wishes.size if wishes.size is not None else profile.default_size
+    if size not in profile.sizes:
+        raise UnknownSizeError(size, profile.sizes)
+    return profiles.sizes[size]
+
+
+def _candidates(profiles: Profiles, profile: ProfileEntry, wish: str | None) -> tuple[OfferedPlace, ...]:
+    if wish is not None and wish != SOONEST and wish not in profile.places:
+        raise UnknownPlaceError(wish, profile.places)
+    if wish == SOONEST:
+        return _places(profiles, profile.places)
+    return _places(profiles, (wish or profile.places[0],))
+
+
+def _places(profiles: Profiles, names: tuple[str, ...]) -> tuple[OfferedPlace, ...]:
+    found = [(name, profiles.places[name]) for name in names]
+    return tuple(
+        OfferedPlace(
+            id=name,
+            title=place.title,
+            kind=place.backend,
+            description=place.description,
+            architecture=place.architecture or "",
+        )
+        for name, place in found
+    )
+
+
+def _custom(profile: ProfileEntry) -> Custom | None:
+    most = profile.custom
+    if most is None:
+        return None
+    return Custom(most.cpus, most.memory_mib, most.gpus, gpu_types=most.gpu_types)
+
+
 def _offer(profiles: Profiles, name: str, profile: ProfileEntry, subject: Subject) -> Offer:
     return Offer(
         profile=name,
@@ -179,12 +206,13 @@ def _offer(profiles: Profiles, name: str, profile: ProfileEntry, subject: Subjec
         description=profile.description,
         interfaces=profile.interfaces,
         environment=profiles.environments[profile.environment],
-        place=profile.place,
-        place_title=profiles.places[profile.place].title,
+        places=_places(profiles, profile.places),
         sizes=tuple(profiles.sizes[size] for size in profile.sizes),
         default_size=profile.default_size,
         walltime_default=profile.walltime.default,
         walltime_max=profile.walltime.max,
         is_default=name == profiles.default_profile,
         why_not=why_not(profile.allow, subject),
+        custom=_custom(profile),
+        scheduling=profile.scheduling,
     )

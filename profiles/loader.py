@@ -17,7 +17,8 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from profiles.models import EnvironmentEntry, LocalPlace, ProfileEntry, ProfilesFile
+from profiles.models import EnvironmentEntry, ProfileEntry, ProfilesFile, SizeEntry
+from profiles.places import PlaceEntry
 from spawners.plan import Environment, Size
 
 Key = tuple[str | int, ...]
@@ -50,11 +51,14 @@ class ProfilesError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Profiles:
-    """What a site offers, with every reference known to hold. Order is that of the file."""
+    """What a site offers, with every reference known to hold. Order is that of the file.
+
+    A profile's places are only those that its environment is built for.
+    """
 
     environments: Mapping[str, Environment]
     sizes: Mapping[str, Size]
-    places: Mapping[str, LocalPlace]
+    places: Mapping[str, PlaceEntry]
     profiles: Mapping[str, ProfileEntry]
     default_profile: str
 
@@ -85,15 +89,23 @@ def load_profiles(path: Path, *, environments_root: Path | None = None) -> Profi
         raise ProfilesError(document.fault(error.key, str(error)) for error in broken)
     return Profiles(
         environments=_environments(file, document, (environments_root or path.parent).absolute()),
-        sizes=MappingProxyType(
-            {
-                name: Size(id=name, title=s.title, cpus=s.cpus, memory_mib=s.memory_mib, gpus=s.gpus)
-                for name, s in file.sizes.items()
-            }
-        ),
+        sizes=MappingProxyType({name: _size(name, size) for name, size in file.sizes.items()}),
         places=MappingProxyType(dict(file.places)),
-        profiles=MappingProxyType(dict(file.profiles)),
+        profiles=MappingProxyType(
+            {name: p.model_copy(update={"places": file.fitting(p)}) for name, p in file.profiles.items()}
+        ),
         default_profile=file.default_profile,
+    )
+
+
+def _size(name: str, entry: SizeEntry) -> Size:
+    return Size(
+        id=name,
+        title=entry.title,
+        cpus=entry.cpus,
+        memory_mib=entry.memory_mib,
+        gpus=entry.gpus,
+        gpu_type=entry.gpu_type or "",
     )
 
 
@@ -122,6 +134,9 @@ def _environment(name: str, entry: EnvironmentEntry, root: Path) -> Environment:
         prefix=PurePosixPath(root / entry.prefix),
         lock_sha256=lock_sha256,
         kernel=entry.kernel,
+        modules=entry.modules,
+        image=None if entry.image is None else PurePosixPath(root / entry.image),
+        architectures=entry.architectures,
     )
 
 
@@ -208,6 +223,8 @@ def _key_of(loc: Key, content: Any) -> Key:
     key: list[str | int] = []
     for part in loc:
         if isinstance(content, dict):
+            if part not in content and content.get("backend") == part:
+                continue  # which member of the union of places it is
             # A missing key is its parent's fault and named; anything else pydantic made up.
             if part not in content and not _is_key(part):
                 break

@@ -1,6 +1,6 @@
 """The words of a site's profiles file, closed and checked.
 
-A *profile* is what a person picks: an *environment* (the software), a *place* (where it runs),
+A *profile* is what a person picks: an *environment* (the software), *places* (where it runs),
 *sizes* to choose from, and limits of time. An *allow* rule says who may pick it. Unknown keys are
 errors, so that a slip of the pen never widens what is offered. References between the parts are
 checked here too; files on disk are the loader's matter.
@@ -8,32 +8,23 @@ checked here too; files on disk are the loader's matter.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection
-from datetime import timedelta
+from collections.abc import Collection, Iterator
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    StringConstraints,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from profiles.base import SOONEST, Closed, Duration, Id, Text, format_duration, parse_duration
+from profiles.places import Architecture, LocalPlace, PlaceEntry
 from spawners.plan import Interface
 
-Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$")]
-"""Id of a part: lower case, as it appears in links and in the spawn API."""
+__all__ = ["format_duration", "parse_duration"]
 
-Text = Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
-DURATION_PATTERN = r"^(?=[0-9])(?:([0-9]{1,3}) ?d ?)?(?:([0-9]{1,4}) ?h ?)?(?:([0-9]{1,5}) ?min)?$"
-"""Days, hours and minutes as people write them: ``8 h``, ``1 h 30 min``, ``7 d``."""
+Module = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+/-]{0,99}$")]
+"""A software module's name: no white space, nothing that a shell reads."""
+
+Key = tuple[str | int, ...]
 
 
 class BrokenReferenceError(ValueError):
@@ -42,51 +33,6 @@ class BrokenReferenceError(ValueError):
     def __init__(self, key: tuple[str | int, ...], cause: str) -> None:
         self.key = key
         super().__init__(cause)
-
-
-def parse_duration(value: object) -> timedelta:
-    """Read ``1 h 30 min``; a duration that is one already passes.
-
-    Raises
-    ------
-    ValueError
-        If it is not written like that, or is no time at all.
-    """
-    if isinstance(value, timedelta):
-        duration = value
-    else:
-        match = re.match(DURATION_PATTERN, value.strip()) if isinstance(value, str) else None
-        if match is None:
-            raise ValueError("write a duration as `8 h`, `90 min`, `1 h 30 min` or `7 d`")
-        days, hours, minutes = (int(part or 0) for part in match.groups())
-        duration = timedelta(days=days, hours=hours, minutes=minutes)
-    if duration < timedelta(minutes=1):
-        raise ValueError("a duration is one minute or more")
-    return duration
-
-
-def format_duration(duration: timedelta) -> str:
-    """Write a duration as `parse_duration` reads it, to the minute: ``1 h 30 min``."""
-    minutes = int(duration.total_seconds()) // 60
-    hours, minutes = divmod(minutes, 60)
-    parts = [f"{hours} h"] if hours else []
-    if minutes or not hours:
-        parts.append(f"{minutes} min")
-    return " ".join(parts)
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(parse_duration),
-    PlainSerializer(format_duration, return_type=str),
-    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
-]
-
-
-class Closed(BaseModel):
-    """A part of the file: frozen, no key but its own."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class EnvironmentEntry(Closed):
@@ -105,6 +51,29 @@ class EnvironmentEntry(Closed):
     )
     lock_sha256: Sha256 | None = Field(default=None, description="Hash of the lock file, in its place.")
     kernel: Id = Field(default="python3", description="Name of the Jupyter kernel that notebooks run in.")
+    modules: tuple[Module, ...] = Field(
+        default=(),
+        max_length=20,
+        description="Software modules that are loaded first, in this order; the nodes must have `module`.",
+        examples=[["cuda/12.4"]],
+    )
+    image: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Apptainer image in which the prefix lies (absolute, or relative to the root).",
+        examples=["/opt/panhub/images/pan-core.sif"],
+    )
+    architectures: tuple[Architecture, ...] = Field(
+        default=("x86_64",),
+        min_length=1,
+        description="CPU architectures that it is built for, as `uname -m` names them.",
+    )
+
+    @model_validator(mode="after")
+    def _prefix_of_an_image_is_absolute(self) -> Self:
+        if self.image is not None and not self.prefix.startswith("/"):
+            raise ValueError("the prefix of an environment in an image is absolute, as the image has it")
+        return self
 
     @model_validator(mode="after")
     def _has_one_lock(self) -> Self:
@@ -122,13 +91,30 @@ class SizeEntry(Closed):
         description="Memory in MiB."
     )
     gpus: Annotated[int, Field(ge=0, le=64, strict=True)] = Field(default=0, description="GPU devices.")
+    gpu_type: Id | None = Field(
+        default=None, description="Type of the GPUs, as the scheduler names it; null: any.", examples=["a100"]
+    )
+
+    @model_validator(mode="after")
+    def _type_goes_with_gpus(self) -> Self:
+        if self.gpu_type is not None and not self.gpus:
+            raise ValueError("`gpu_type` is given, but no `gpus`")
+        return self
 
 
-class LocalPlace(Closed):
-    """Sessions as processes on the machine of the service."""
+class CustomEntry(Closed):
+    """The largest size of one's own."""
 
-    title: Text = Field(description="Name that people read.", examples=["This machine"])
-    backend: Literal["local"] = Field(description="Kind of backend that starts the sessions.")
+    cpus: Annotated[int, Field(ge=1, le=4096, strict=True)] = Field(description="Most CPU cores.")
+    memory_mib: Annotated[int, Field(ge=256, le=64 * 1024 * 1024, strict=True)] = Field(
+        description="Most memory in MiB."
+    )
+    gpus: Annotated[int, Field(ge=0, le=64, strict=True)] = Field(default=0, description="Most GPU devices.")
+    gpu_types: tuple[Id, ...] = Field(
+        default=(),
+        description="Types of GPU that may be asked for; empty: those that the place has.",
+        examples=[["a100"]],
+    )
 
 
 class Walltime(Closed):
@@ -173,9 +159,19 @@ class ProfileEntry(Closed):
     description: str = Field(default="", max_length=1000, description="What it is for, in a sentence.")
     interfaces: tuple[Interface, ...] = Field(min_length=1, description="What one can work in.")
     environment: Id = Field(description="Id of an environment of this file.")
-    place: Id = Field(description="Id of a place of this file.")
+    places: tuple[Id, ...] = Field(
+        min_length=1, description="Ids of places of this file; the first is taken when none is asked."
+    )
     sizes: tuple[Id, ...] = Field(min_length=1, description="Ids of sizes, in the order of the form.")
     default_size: Id = Field(description="The size that is chosen when none is asked.")
+    custom: CustomEntry | None = Field(
+        default=None, description="The largest size of one's own; null: one of the sizes is taken."
+    )
+    scheduling: bool = Field(
+        default=False,
+        strict=True,
+        description="Whether people may name an account, QOS or reservation of the place's scheduler.",
+    )
     walltime: Walltime = Field(description="Default and limit of time.")
     allow: Literal["everyone"] | Rule = Field(description="Who may pick it.")
 
@@ -185,11 +181,23 @@ class ProfilesFile(Closed):
 
     environments: dict[Id, EnvironmentEntry] = Field(min_length=1, description="Software by id.")
     sizes: dict[Id, SizeEntry] = Field(min_length=1, description="Resources by id.")
-    places: dict[Id, LocalPlace] = Field(min_length=1, description="Where sessions run, by id.")
+    places: dict[Id, PlaceEntry] = Field(min_length=1, description="Where sessions run, by id.")
     profiles: dict[Id, ProfileEntry] = Field(
         min_length=1, description="What is offered, by id, in the order of the form."
     )
     default_profile: Id = Field(description="The profile that is chosen when none is asked.")
+
+    @field_validator("places")
+    @classmethod
+    def _leaves_soonest_free(cls, value: dict[str, PlaceEntry]) -> dict[str, PlaceEntry]:
+        if SOONEST in value:
+            raise ValueError(f"`{SOONEST}` asks for the place that starts first, so none may be called so")
+        return value
+
+    def fitting(self, profile: ProfileEntry) -> tuple[str, ...]:
+        """Ids of the profile's places that its environment is built for, in its order."""
+        built_for = self.environments[profile.environment].architectures
+        return tuple(name for name in profile.places if self.places[name].architecture in (None, *built_for))
 
     def broken_references(self) -> tuple[BrokenReferenceError, ...]:
         """Every place where a part names another that is not there."""
@@ -204,17 +212,36 @@ class ProfilesFile(Closed):
 
     def _broken_in(self, name: str) -> list[BrokenReferenceError]:
         key, profile = ("profiles", name), self.profiles[name]
-        wanted: list[tuple[tuple[str | int, ...], str, str, Collection[str]]] = [
+        wanted: list[tuple[Key, str, str, Collection[str]]] = [
             ((*key, "environment"), "environment", profile.environment, self.environments),
-            ((*key, "place"), "place", profile.place, self.places),
+            *(((*key, "places", i), "place", place, self.places) for i, place in enumerate(profile.places)),
             *(((*key, "sizes", i), "size", size, self.sizes) for i, size in enumerate(profile.sizes)),
             ((*key, "default_size"), "size of the profile", profile.default_size, profile.sizes),
         ]
-        return [
+        broken = [
             BrokenReferenceError(where, _no_such(what, ref, there))
             for where, what, ref, there in wanted
             if ref not in there
         ]
+        return broken or list(self._unfit_in(key, profile))
+
+    def _unfit_in(self, key: Key, profile: ProfileEntry) -> Iterator[BrokenReferenceError]:
+        """Parts that are there but do not go together."""
+        environment = self.environments[profile.environment]
+        if not self.fitting(profile):
+            built_for = ", ".join(environment.architectures)
+            yield BrokenReferenceError(
+                (*key, "places"),
+                f"none is of an architecture that environment `{profile.environment}` is for: {built_for}",
+            )
+        for i, name in enumerate(profile.places):
+            if isinstance(self.places[name], LocalPlace) and (environment.modules or environment.image):
+                yield BrokenReferenceError(
+                    (*key, "places", i),
+                    f"a local place has no modules or images; environment `{profile.environment}` needs them",
+                )
+        if len(set(profile.places)) < len(profile.places):
+            yield BrokenReferenceError((*key, "places"), "names a place twice")
 
 
 def _no_such(what: str, ref: str, there: Collection[str]) -> str:

@@ -11,9 +11,19 @@ import re
 from tornado.iostream import StreamClosedError
 
 from hub.api.base import PersonHandler
-from hub.api.models import DryRunOut, ExtendBody, LaunchBody, LaunchList, LaunchOut, event_json
+from hub.api.models import (
+    DryRunOut,
+    ExtendBody,
+    InnerJobOut,
+    JobList,
+    LaunchBody,
+    LaunchList,
+    LaunchOut,
+    event_json,
+)
 from hub.launch import store
 from hub.launch.feed import wait_for_news
+from hub.launch.outlook import Outlook
 from hub.launch.states import EndReason
 from hub.launch.store import Event, Launch
 from hub.problems import Problem, RequestError
@@ -26,10 +36,13 @@ _KEEPALIVE_S = 15.0
 class LaunchHandler(PersonHandler):
     """What the handlers of launches share."""
 
-    def show(self, launch: Launch, status: int = 200) -> None:
+    async def show(self, launch: Launch, status: int = 200) -> None:
         """Answer with one launch."""
-        view = LaunchOut.of(launch, public_url=self.app.public_url, prefix=self.app.prefix)
-        self.write_model(view, status)
+        self.write_model(self.view(launch, await self.app.outlooks.of(launch)), status)
+
+    def view(self, launch: Launch, outlook: Outlook) -> LaunchOut:
+        """A launch as the API shows it."""
+        return LaunchOut.of(launch, public_url=self.app.public_url, prefix=self.app.prefix, outlook=outlook)
 
     def idempotency_key(self) -> str | None:
         """The request's ``Idempotency-Key``, if it has one."""
@@ -53,10 +66,8 @@ class LaunchesHandler(LaunchHandler):
     async def get(self) -> None:
         """The caller's launches, newest first."""
         launches = await self.app.db.run(lambda s: store.of_person(s, self.person.id, limit=100))
-        views = tuple(
-            LaunchOut.of(x, public_url=self.app.public_url, prefix=self.app.prefix) for x in launches
-        )
-        self.write_model(LaunchList(items=views))
+        outlooks = await self.app.outlooks.of_all(launches)
+        self.write_model(LaunchList(items=tuple(self.view(x, outlooks[x.id]) for x in launches)))
 
     async def post(self) -> None:
         """Start a session, or say what would start."""
@@ -71,7 +82,7 @@ class LaunchesHandler(LaunchHandler):
             self.person, request, origin="api", idempotency_key=key
         )
         self.set_header("Location", f"{self.app.prefix}/api/v1/launches/{launch.id}")
-        self.show(launch, 202 if is_new else 200)
+        await self.show(launch, 202 if is_new else 200)
 
 
 class OneLaunchHandler(LaunchHandler):
@@ -79,7 +90,7 @@ class OneLaunchHandler(LaunchHandler):
 
     async def get(self, launch_id: str) -> None:
         """One launch."""
-        self.show(await self.own_launch(launch_id))
+        await self.show(await self.own_launch(launch_id))
 
     async def delete(self, launch_id: str) -> None:
         """Cancel or stop it; repeated calls change nothing."""
@@ -88,7 +99,7 @@ class OneLaunchHandler(LaunchHandler):
             is_own = launch.person_id == self.person.id
             reason = EndReason.STOPPED_BY_USER if is_own else EndReason.STOPPED_BY_OPERATOR
             launch = await self.app.launches.stop(launch, reason=reason, by=self.person.username)
-        self.show(launch, 202 if launch.is_live else 200)
+        await self.show(launch, 202 if launch.is_live else 200)
 
 
 class ExtendHandler(LaunchHandler):
@@ -100,7 +111,16 @@ class ExtendHandler(LaunchHandler):
         launch = await self.own_launch(launch_id)
         owner = await self.app.owner_of(launch)
         extended = await self.app.launches.extend(owner, launch, body.seconds, key=self.idempotency_key())
-        self.show(extended)
+        await self.show(extended)
+
+
+class JobsHandler(LaunchHandler):
+    """``/launches/{id}/jobs``"""
+
+    async def get(self, launch_id: str) -> None:
+        """Jobs that the person submitted from inside the session; none once it is over."""
+        outlook = await self.app.outlooks.of(await self.own_launch(launch_id))
+        self.write_model(JobList(items=tuple(InnerJobOut.model_validate(job) for job in outlook.jobs)))
 
 
 class EventStream(PersonHandler):

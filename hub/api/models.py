@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from hub.launch.models import LaunchRequest
+from hub.launch.outlook import NO_OUTLOOK, Outlook
 from hub.launch.states import LaunchState
 from hub.launch.store import Event, Launch
 from hub.launch.summary import Summary
@@ -71,6 +72,36 @@ class ProblemOut(BaseModel):
     hint: str = ""
 
 
+class PlaceOut(BaseModel):
+    """Where a launch runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str
+    title: str
+
+
+class InnerJobOut(BaseModel):
+    """A job that the person submitted from inside the session."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True)
+
+    id: str
+    name: str
+    state: str = Field(description="The scheduler's own word.")
+    reason: str
+    started_at: datetime | None
+    ended_at: datetime | None
+
+
+class JobList(BaseModel):
+    """Answer of ``GET /launches/{id}/jobs``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    items: tuple[InnerJobOut, ...]
+
+
 class LaunchOut(BaseModel):
     """A launch as the API shows it. No address in it holds a token."""
 
@@ -82,7 +113,15 @@ class LaunchOut(BaseModel):
     display_name: str
     created_at: datetime
     running_at: datetime | None
-    deadline: datetime | None
+    deadline: datetime | None = Field(
+        description="When it ends; null while it waits in a queue: the time counts from its real start."
+    )
+    place: PlaceOut | None = Field(description="Where it runs; null until that is decided.")
+    expected_start: datetime | None = Field(
+        description="While it waits in a queue: when the scheduler expects to start it, if it says so."
+    )
+    pending_reason: str = Field(description="While it waits in a queue: why, in plain words.")
+    jobs: tuple[InnerJobOut, ...] = Field(description="Jobs submitted from inside the session.")
     ended_at: datetime | None
     end_reason: str | None
     end_message: str
@@ -94,9 +133,10 @@ class LaunchOut(BaseModel):
     problem: ProblemOut | None
 
     @classmethod
-    def of(cls, launch: Launch, *, public_url: str, prefix: str) -> LaunchOut:
-        """The view of one row."""
+    def of(cls, launch: Launch, *, public_url: str, prefix: str, outlook: Outlook = NO_OUTLOOK) -> LaunchOut:
+        """The view of one row, and of what its place says of it now."""
         is_open = launch.state is LaunchState.RUNNING
+        summary = None if launch.summary is None else Summary.model_validate(launch.summary)
         return cls(
             id=launch.id,
             state=launch.state,
@@ -105,16 +145,27 @@ class LaunchOut(BaseModel):
             created_at=launch.created_at,
             running_at=launch.running_at,
             deadline=launch.deadline,
+            place=_place(launch, summary),
+            expected_start=outlook.expected_start,
+            pending_reason=outlook.pending_reason,
+            jobs=tuple(InnerJobOut.model_validate(job) for job in outlook.jobs),
             ended_at=launch.ended_at,
             end_reason=launch.end_reason,
             end_message=launch.end_message,
             open_url=f"{public_url}{open_path(launch)}" if is_open else None,
             events_url=f"{public_url}{prefix}/api/v1/launches/{launch.id}/events",
             request=LaunchRequest.model_validate(launch.request),
-            summary=None if launch.summary is None else Summary.model_validate(launch.summary),
+            summary=summary,
             usage=None if launch.usage is None else UsageOut.model_validate(launch.usage),
             problem=None if launch.problem is None else ProblemOut.model_validate(launch.problem),
         )
+
+
+def _place(launch: Launch, summary: Summary | None) -> PlaceOut | None:
+    if launch.place is None:
+        return None
+    title = summary.place.title if summary and summary.place.id == launch.place else launch.place
+    return PlaceOut(id=launch.place, title=title)
 
 
 class LaunchList(BaseModel):

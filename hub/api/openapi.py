@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from hub.api.base import BaseHandler
-from hub.api.models import DryRunOut, ExtendBody, LaunchBody, LaunchList, LaunchOut, ProblemOut
+from hub.api.models import DryRunOut, ExtendBody, JobList, LaunchBody, LaunchList, LaunchOut, ProblemOut
 from hub.settings import SERVICE_PREFIX
 
 _MODELS: tuple[tuple[type[BaseModel], str], ...] = (
@@ -18,6 +18,7 @@ _MODELS: tuple[tuple[type[BaseModel], str], ...] = (
     (ExtendBody, "validation"),
     (LaunchOut, "serialization"),
     (LaunchList, "serialization"),
+    (JobList, "serialization"),
     (DryRunOut, "serialization"),
     (ProblemOut, "serialization"),
 )
@@ -151,6 +152,17 @@ def document() -> dict[str, Any]:
                     "parameters": [_KEY],
                     "requestBody": _body(ExtendBody),
                     "responses": {"200": _json(LaunchOut, "With its new deadline."), **_REFUSALS},
+                },
+            },
+            "/launches/{launch_id}/jobs": {
+                **one,
+                "get": {
+                    "operationId": "listJobs",
+                    "summary": "Jobs submitted from inside it",
+                    "responses": {
+                        "200": _json(JobList, "The jobs; none once it is over."),
+                        **_some("401", "404"),
+                    },
                 },
             },
             "/launches/{launch_id}/events": {

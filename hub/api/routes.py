@@ -30,6 +30,7 @@ def routes(app: App) -> list[Any]:
         (f"{api}/launches", launches.LaunchesHandler, parts),
         (f"{api}/launches/{_LAUNCH}", launches.OneLaunchHandler, parts),
         (f"{api}/launches/{_LAUNCH}/extend", launches.ExtendHandler, parts),
+        (f"{api}/launches/{_LAUNCH}/jobs", launches.JobsHandler, parts),
         (f"{api}/launches/{_LAUNCH}/events", launches.LaunchEventsHandler, parts),
         (f"{api}/openapi.json", OpenApiHandler, parts),
         ("/internal/persons", internal.PersonsHandler, parts),

@@ -39,7 +39,7 @@ class Answering:
 
     async def reported(self, launch: Launch, port: int) -> None:
         """Follow up a session's report of its port: look whether it answers, then it runs."""
-        status = await self.status(launch)
+        status = await self._locate(launch)
         url = f"http://{status.host or '127.0.0.1'}:{port}"
         saved = await self._db.run(lambda s: store.change(s, launch.id, only_in=MAY_RUN, url=url))
         if saved is not None:
@@ -52,6 +52,13 @@ class Answering:
             return Status(State.UNKNOWN)
         answers = await backend.status({launch.id: launch.handle})
         return answers.get(launch.id, Status(State.UNKNOWN))
+
+    async def _locate(self, launch: Launch) -> Status:
+        """Where a session runs that has just reported: the last look may be from before its start."""
+        backend = self._backends.get(launch.place or "")
+        if launch.handle is None or backend is None:
+            return Status(State.UNKNOWN)
+        return await backend.locate(launch.id, launch.handle)
 
     def watch_answer(self, launch: Launch) -> None:
         """Wait in the background until a submitted launch answers; for one whose port is known."""

@@ -7,16 +7,10 @@ from datetime import timedelta
 from hub.launch import refusals
 from hub.launch.models import LaunchRequest
 from hub.problems import Problem, RequestError
-from profiles.choose import (
-    Choice,
-    ChoiceError,
-    NoProfileError,
-    Subject,
-    UnknownProfileError,
-    WalltimeError,
-    choose,
-)
+from profiles.choose import Choice, Custom, Subject, Wishes, choose
 from profiles.loader import Profiles
+from profiles.wishes import ChoiceError, NoProfileError, UnknownProfileError, WalltimeError
+from spawners.plan import Scheduling
 
 
 def choose_or_refuse(profiles: Profiles, subject: Subject, request: LaunchRequest) -> Choice:
@@ -27,9 +21,8 @@ def choose_or_refuse(profiles: Profiles, subject: Subject, request: LaunchReques
     RequestError
         ``profile_unknown``, ``walltime_exceeded`` or ``invalid_option``.
     """
-    walltime = None if request.walltime_s is None else timedelta(seconds=request.walltime_s)
     try:
-        return choose(profiles, subject, request.profile, request.size, request.interface, walltime)
+        return choose(profiles, subject, _wishes(request))
     except WalltimeError as error:
         raise refusals.walltime_exceeded(error.asked, error.limit) from error
     except (UnknownProfileError, NoProfileError) as error:
@@ -38,12 +31,20 @@ def choose_or_refuse(profiles: Profiles, subject: Subject, request: LaunchReques
         raise _refusal("invalid_option", 400, "Not offered", error) from error
 
 
+def _wishes(request: LaunchRequest) -> Wishes:
+    own = request.resources
+    return Wishes(
+        profile=request.profile,
+        size=request.size,
+        place=request.place,
+        resources=None if own is None else Custom(own.cpus, own.memory_mib, own.gpus, own.gpu_type or ""),
+        interface=request.interface,
+        walltime=None if request.walltime_s is None else timedelta(seconds=request.walltime_s),
+        scheduling=Scheduling(**request.scheduling.model_dump()),
+    )
+
+
 def _refusal(code: str, status: int, title: str, error: ChoiceError) -> RequestError:
     return RequestError(
         Problem(code, status, title, str(error), "Choose one that the page New session lists for you.")
     )
-
-
-def place_missing(title: str) -> RequestError:
-    """The profile's place has no backend in this service."""
-    return refusals.backend_unavailable(title)

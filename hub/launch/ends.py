@@ -14,6 +14,9 @@ _REASONS = {
     EndCause.EXITED: EndReason.EXITED,
     EndCause.OUT_OF_MEMORY: EndReason.OUT_OF_MEMORY,
     EndCause.TIME_LIMIT: EndReason.TIME_LIMIT,
+    EndCause.PREEMPTED: EndReason.PREEMPTED,
+    EndCause.NODE_FAILURE: EndReason.NODE_FAILURE,
+    EndCause.CANCELLED: EndReason.CANCELLED_BY_SCHEDULER,
     EndCause.LOST: EndReason.LOST,
 }
 
@@ -24,6 +27,11 @@ _SENTENCES = {
     EndReason.TIME_LIMIT: "The session reached the end of its time.",
     EndReason.EXITED: "The session's server ended by itself.",
     EndReason.OUT_OF_MEMORY: "The session used more memory than its size has; choose a larger size.",
+    EndReason.PREEMPTED: "The scheduler ended the session to make room for a job of higher priority; "
+    "start it again, or take another place or QOS.",
+    EndReason.NODE_FAILURE: "The node of the session failed; start it again, it will run on another node.",
+    EndReason.CANCELLED_BY_SCHEDULER: "The session's job was cancelled at the scheduler, not here; "
+    "ask the cluster's operators if it was not you.",
     EndReason.LOST: "The session ended without a word: the machine or its supervisor was lost.",
     EndReason.START_FAILED: "The session could not be started.",
     EndReason.START_TIMEOUT: "The session did not answer in time and was ended.",

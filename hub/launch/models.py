@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from profiles.base import SOONEST as SOONEST
 from spawners.plan import Interface
 
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$")]
@@ -50,9 +51,6 @@ class Input(BaseModel):
 
 SchedulerName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
 """Name of an account, QOS or reservation of a batch scheduler."""
-
-SOONEST = "soonest"
-"""The place that starts first, of those that the profile has."""
 
 
 class ResourcesRequest(BaseModel):

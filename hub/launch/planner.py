@@ -7,8 +7,9 @@ and fails closed: whatever cannot be answered is a refusal.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import PurePosixPath
 from typing import Any
@@ -18,20 +19,21 @@ from hub.catalogue.base import Catalogue
 from hub.database import Database
 from hub.identity.accounts import AccountError, AccountResolver
 from hub.identity.models import Person
-from hub.launch import choices
+from hub.launch import choices, refusals
 from hub.launch.ledgering import Books, hold_lines
 from hub.launch.models import LaunchRequest
 from hub.launch.news import utcnow
 from hub.launch.notebooks import Notebooks, PlannedTemplate
-from hub.launch.summary import DataSummary, HoldSummary, MountSummary, Named, Summary
+from hub.launch.placement import admission, find_place, with_forecast
+from hub.launch.store import Launch
+from hub.launch.summary import Summary
+from hub.launch.summing import summary_of
 from hub.problems import Problem, RequestError
 from profiles.choose import Choice, Subject
 from profiles.loader import Profiles
-from quota.models import AccountKind, AccountRef, Enforcement, HoldLine
+from quota.models import AccountKind, AccountRef, HoldLine
 from spawners.backend import Backend
-from spawners.plan import Account, Interface, LaunchId, LaunchPlan
-
-_INTERFACES = {Interface.LAB: "JupyterLab"}
+from spawners.plan import Account, LaunchId, LaunchPlan
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,24 +109,8 @@ class Planner:
         """
         granted = await self._access.grants_for(person, request.inputs)
         choice = choices.choose_or_refuse(self._profiles, await self.subject(person), request)
-        backend = self._backends.get(choice.place)
-        if backend is None:
-            raise choices.place_missing(choice.place_title)
-        account = await self._account(person)
-        availability = await backend.availability()
-        view = backend.view(launch_id, account)
-        mounts = granted.mounts
+        account = await self.account(person)
         workdir = _workdir(launch_id, request)
-        template = await self._notebooks.plan(
-            person,
-            request,
-            granted,
-            mounts=mounts,
-            view=view,
-            workdir=workdir,
-            environment=choice.environment,
-            launch_id=launch_id,
-        )
         plan = LaunchPlan(
             launch_id=launch_id,
             username=person.username,
@@ -133,29 +119,76 @@ class Planner:
             account=account,
             environment=choice.environment,
             size=choice.size,
-            place=choice.place,
+            place=choice.places[0].id,
             walltime=choice.walltime,
-            mounts=mounts,
+            mounts=granted.mounts,
             workdir=workdir,
+            open_path=workdir,
+            data_link=PurePosixPath("data") if granted.mounts else None,
+            scheduling=choice.scheduling,
+        )
+        placement = await find_place(self._backends, choice, plan)
+        template, placement = await asyncio.gather(
+            self._notebooks.plan(
+                person,
+                request,
+                granted,
+                mounts=plan.mounts,
+                view=placement.backend.view(launch_id, account),
+                workdir=workdir,
+                environment=choice.environment,
+                launch_id=launch_id,
+            ),
+            with_forecast(placement, plan),
+        )
+        plan = replace(
+            plan,
+            place=placement.place.id,
             files=template.files if template else (),
             open_path=workdir / template.notebook if template else workdir,
-            data_link=PurePosixPath("data") if mounts else None,
         )
         payer = await self._payer(person, request, granted)
         holds = hold_lines(payer, person.username, choice.size, choice.walltime)
-        summary = await self._summary(
-            person, request, granted, choice, plan, template, payer, holds, availability.note
-        )
+        previews = await self._db.run(lambda s: self._books.preview(s, holds, person, utcnow()))
         return Prepared(
             plan=plan,
             holds=holds,
-            summary=summary,
+            summary=summary_of(request, granted, choice, plan, placement, template, payer, previews),
             proposal=granted.investigations[0].proposal if granted.investigations else None,
             display_name=_display_name(granted, template, choice),
             walltime_max=choice.walltime_max,
         )
 
-    async def _account(self, person: Person) -> Account:
+    async def check_extension(self, person: Person, launch: Launch, seconds: int) -> timedelta:
+        """Decide anew whether a session may run on where it is; returns the profile's limit of time.
+
+        Raises
+        ------
+        RequestError
+            If access was lost, the profile no longer offers it, or the place does not admit it.
+        """
+        stored = LaunchRequest.model_validate(launch.request)
+        request = stored.model_copy(update={"place": launch.place})
+        await self._access.grants_for(person, request.inputs)
+        choice = choices.choose_or_refuse(self._profiles, await self.subject(person), request)
+        await self.account(person)
+        place, plan = choice.places[0], launch.launch_plan()
+        longer = replace(plan, walltime=plan.walltime + timedelta(seconds=seconds))
+        backend = self._backends.get(place.id)
+        if backend is None:
+            raise refusals.backend_unavailable(place.title)
+        if refusal := await admission(backend, place.title, longer):
+            raise refusal
+        return choice.walltime_max
+
+    async def account(self, person: Person) -> Account:
+        """POSIX account that a person's sessions run as.
+
+        Raises
+        ------
+        RequestError
+            ``account_not_usable`` (403).
+        """
         try:
             return await self._accounts.resolve(person)
         except AccountError as error:
@@ -183,92 +216,10 @@ class Planner:
         has_one = await self._db.run(lambda s: self._books.has_allocation(s, proposal, utcnow()))
         return proposal if has_one else own
 
-    async def _summary(
-        self,
-        person: Person,
-        request: LaunchRequest,
-        granted: AccessResult,
-        choice: Choice,
-        plan: LaunchPlan,
-        template: PlannedTemplate | None,
-        payer: AccountRef,
-        holds: tuple[HoldLine, ...],
-        place_note: str,
-    ) -> Summary:
-        now = utcnow()
-        previews = await self._db.run(lambda s: self._books.preview(s, holds, person, now))
-        return Summary(
-            interface=Named(id=choice.interface.value, title=_INTERFACES[choice.interface]),
-            profile=Named(id=choice.profile, title=choice.profile_title),
-            environment=Named(id=plan.environment.id, title=plan.environment.title),
-            place=Named(id=choice.place, title=choice.place_title),
-            place_note=place_note,
-            size=Named(id=choice.size.id, title=choice.size.title),
-            cpus=choice.size.cpus,
-            memory_mib=choice.size.memory_mib,
-            gpus=choice.size.gpus,
-            walltime_s=int(choice.walltime.total_seconds()),
-            max_walltime_s=int(choice.walltime_max.total_seconds()),
-            template=template.summary if template else None,
-            data=_data(request, granted),
-            mounts=tuple(
-                MountSummary(path=str(m.target), mode=m.mode.value, reason=m.reason) for m in plan.mounts
-            ),
-            holds=tuple(
-                HoldSummary(
-                    account_kind=preview.meter.account.kind.value,
-                    account=preview.meter.account.key,
-                    resource=preview.meter.resource.value,
-                    amount=preview.asked,
-                    limit=preview.meter.limit,
-                    used=preview.meter.used,
-                    held=preview.meter.held,
-                    left=preview.meter.left,
-                    resets_at=preview.meter.resets_at,
-                    is_enforced=preview.meter.enforcement is Enforcement.ENFORCED,
-                )
-                for preview in previews
-            ),
-            payer=Named(id=payer.kind.value, title=payer.key),
-            workdir=str(plan.workdir),
-        )
-
 
 def _workdir(launch_id: str, request: LaunchRequest) -> PurePosixPath:
     name = request.template.partition("@")[0] if request.template else "session"
     return PurePosixPath("sessions") / f"{utcnow():%Y-%m-%d}-{name}-{launch_id[:6]}"
-
-
-def _data(request: LaunchRequest, granted: AccessResult) -> tuple[DataSummary, ...]:
-    named = tuple(
-        DataSummary(
-            ref=one.dataset.pid,
-            title=one.dataset.name,
-            proposal=one.investigation.proposal,
-            investigation=one.investigation.id,
-            instrument=one.investigation.instrument,
-            path=str(one.target),
-            reason=one.decision.reasons_text,
-            is_open=one.decision.is_open,
-        )
-        for one in granted.datasets
-    )
-    with_sets = {one.investigation.id for one in granted.datasets}
-    whole = tuple(
-        DataSummary(
-            ref=investigation.id,
-            title=investigation.title,
-            proposal=investigation.proposal,
-            investigation=investigation.id,
-            instrument=investigation.instrument,
-            path=str(investigation.root),
-            reason=decision.reasons_text,
-            is_open=decision.is_open,
-        )
-        for investigation, decision in zip(granted.investigations, granted.decisions, strict=True)
-        if investigation.id not in with_sets
-    )
-    return named + whole
 
 
 def _display_name(granted: AccessResult, template: PlannedTemplate | None, choice: Choice) -> str:

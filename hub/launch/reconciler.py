@@ -45,6 +45,7 @@ class Watcher:
         self._runner = runner
         self._start_timeout = start_timeout
         self.last: dict[LaunchId, Status] = {}
+        """Last answer about each live launch; the same object for ever, for those who read it."""
         self._running_since: dict[LaunchId, datetime] = {}
 
     async def look(self) -> None:
@@ -55,7 +56,8 @@ class Watcher:
             if launch.handle is not None:
                 by_place[launch.place or ""].append(launch)
         here = {launch.id for launch in launches}
-        self.last = {key: status for key, status in self.last.items() if key in here}
+        for gone in self.last.keys() - here:
+            del self.last[gone]
         self._running_since = {key: since for key, since in self._running_since.items() if key in here}
         for place, placed in by_place.items():
             async with logged(f"the look at place {place}"):
@@ -146,7 +148,9 @@ class Reconciler:
         without = await self._db.run(lambda s: store.in_states(s, {LaunchState.HELD, LaunchState.ENDING}))
         without = [x for x in without if x.handle is None and not self._runner.is_submitting(x.id)]
         try:
-            found = await backend.find()
+            found = dict(await backend.find())
+            missing = {x.id: x.launch_plan().account.name for x in without if x.place == place}
+            found |= await backend.find_ended({key: name for key, name in missing.items() if key not in found})
         except BackendError as error:
             log.warning("Place %s does not say what runs there: %s", place, error)
             return

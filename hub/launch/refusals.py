@@ -8,6 +8,7 @@ from datetime import timedelta
 from pydantic import ValidationError
 
 from hub.problems import Problem, RequestError
+from spawners.backend import NotAdmittedError
 
 _SERVER_NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,28}[a-z0-9])?\Z")
 _MAX_CAUSES = 5
@@ -194,5 +195,34 @@ def backend_unavailable(place: str) -> RequestError:
             "The place does not answer",
             f"{place} does not answer at the moment; nothing was started.",
             "Try again in a few minutes, or choose another place.",
+        )
+    )
+
+
+_TITLES = {
+    "place_limit": "More than the place gives",
+    "place_not_allowed": "Not open to you",
+    "account_unknown": "Not an account of yours",
+    "qos_unknown": "Not a QOS of yours",
+    "reservation_unknown": "Not a reservation of yours",
+}
+
+
+def not_admitted(error: NotAdmittedError) -> RequestError:
+    """The place does not take the plan, for a reason of its scheduler's."""
+    status = 403 if error.code == "place_not_allowed" else 400
+    title = _TITLES.get(error.code, "The place does not take it")
+    return RequestError(Problem(error.code, status, title, str(error), error.hint))
+
+
+def extend_refused(reason: str) -> RequestError:
+    """The place does not let the session run longer."""
+    return RequestError(
+        Problem(
+            "extend_refused",
+            409,
+            "Not extended",
+            f"The session goes on until its end as before: {reason}",
+            "Save your work before the end, or try a shorter extension.",
         )
     )

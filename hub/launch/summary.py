@@ -7,6 +7,7 @@ and is kept with the launch, so that its card shows what was decided and why.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -68,6 +69,28 @@ class HoldSummary(_Part):
     is_enforced: bool
 
 
+class SchedulingSummary(_Part):
+    """What the place's scheduler is told; null: left to its default for the person."""
+
+    account: str | None = None
+    qos: str | None = None
+    reservation: str | None = None
+
+
+StartBasis = Literal["scheduler", "estimate", "unknown"]
+
+
+class PlaceForecast(_Part):
+    """A place that the profile has for this launch, and when it would start there."""
+
+    place: Named
+    expected_start: datetime | None = Field(default=None, description="Null: nobody can say.")
+    expected_start_basis: StartBasis = Field(
+        default="unknown", description="Who says so: the scheduler itself, or our estimate."
+    )
+    why_not: str = Field(default="", description="Why the place does not take this launch; empty: it does.")
+
+
 class Summary(_Part):
     """What will start."""
 
@@ -76,10 +99,20 @@ class Summary(_Part):
     environment: Named
     place: Named
     place_note: str = ""
+    is_soonest: bool = Field(default=False, description="Whether the place was taken as the soonest.")
     size: Named
     cpus: int
     memory_mib: int
     gpus: int
+    gpu_type: str = Field(default="", description="Type of the GPUs; empty: any.")
+    expected_start: datetime | None = Field(
+        default=None, description="When it would start, asked when the plan was made; null: nobody can say."
+    )
+    expected_start_basis: StartBasis = Field(default="unknown", description="Who says so.")
+    scheduling: SchedulingSummary = SchedulingSummary()
+    alternatives: tuple[PlaceForecast, ...] = Field(
+        default=(), description="Of `soonest`: the other places, in the profile's order."
+    )
     walltime_s: int
     max_walltime_s: int
     template: TemplateSummary | None

@@ -9,19 +9,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from profiles.choose import (
-    ChoiceError,
-    NoProfileError,
-    UnknownProfileError,
-    UnknownSizeError,
-    WalltimeError,
-    choose,
-    offers,
-)
+from profiles.choose import Custom, Wishes, choose, offers
 from profiles.gates import Subject, is_allowed, why_not
 from profiles.loader import load_profiles
 from profiles.models import Rule
-from spawners.plan import Interface
+from profiles.wishes import (
+    ChoiceError,
+    CustomSizeError,
+    GpuTypeWithoutGpusError,
+    NoProfileError,
+    SchedulingError,
+    TwoSizesError,
+    UnknownGpuTypeError,
+    UnknownPlaceError,
+    UnknownProfileError,
+    UnknownSizeError,
+    WalltimeError,
+)
+from spawners.plan import Scheduling, Size
 
 ROOT = Path(__file__).parents[3]
 PROFILES = load_profiles(ROOT / "profiles/site/demo.yaml", environments_root=ROOT)
@@ -32,7 +37,7 @@ HELENE = Subject("helene", instruments=frozenset({"id22"}))
 
 
 def chosen(subject, profile=None, size=None, walltime=None):
-    return choose(PROFILES, subject, profile, size, Interface.LAB, walltime)
+    return choose(PROFILES, subject, Wishes(profile, size, walltime=walltime))
 
 
 def test_nothing_asked_gives_the_sites_defaults():
@@ -86,9 +91,9 @@ def test_nobody_is_given_a_profile_when_none_is_open(tmp_path):
     path.write_text(text)
     profiles = load_profiles(path, environments_root=ROOT)
     with pytest.raises(NoProfileError):
-        choose(profiles, RUI, None, None, Interface.LAB, None)
-    assert choose(profiles, Subject("maja"), None, None, Interface.LAB, None).profile == "lab"
-    assert choose(profiles, SAM, None, None, Interface.LAB, None).profile == "lab-staff"
+        choose(profiles, RUI, Wishes())
+    assert choose(profiles, Subject("maja"), Wishes()).profile == "lab"
+    assert choose(profiles, SAM, Wishes()).profile == "lab-staff"
 
 
 def test_offers_list_what_is_open_first_and_say_why_the_rest_is_not():
@@ -108,6 +113,108 @@ def test_the_reason_never_names_a_person():
 def test_an_empty_subject_matches_no_rule():
     rule = Rule(groups=("a",), roles=("b",), instruments=("c",), users=("d",))
     assert not is_allowed(rule, Subject(""))
+
+
+SLURM = """\
+environments:
+  core: {{title: Core, prefix: /opt/core, lock_sha256: {sha}, architectures: [x86_64, ppc64le]}}
+sizes:
+  small: {{title: Small, cpus: 1, memory_mib: 2048}}
+places:
+  cpu: {{title: CPU, backend: slurm, cluster: pan, partition: cpu, description: Many cores.}}
+  power: {{title: Power, backend: slurm, cluster: pan, partition: p9, architecture: ppc64le}}
+  arm: {{title: Arm, backend: slurm, cluster: pan, partition: arm, architecture: aarch64}}
+  torque: {{title: Torque, backend: batchspawner, cluster: torque, queue: long}}
+profiles:
+  plain:
+    title: Plain
+    interfaces: [lab]
+    environment: core
+    places: [arm, power, cpu, torque]
+    sizes: [small]
+    default_size: small
+    walltime: {{default: 2 h, max: 8 h}}
+    allow: everyone
+  own:
+    title: Own
+    interfaces: [lab]
+    environment: core
+    places: [cpu]
+    sizes: [small]
+    default_size: small
+    custom: {{cpus: 64, memory_mib: 262144, gpus: 2, gpu_types: [a100, h100]}}
+    scheduling: true
+    walltime: {{default: 2 h, max: 8 h}}
+    allow: everyone
+default_profile: plain
+""".format(sha="ab" * 32)
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    path = tmp_path_factory.mktemp("profiles") / "profiles.yaml"
+    path.write_text(SLURM)
+    return load_profiles(path)
+
+
+@pytest.mark.parametrize(
+    ("place", "candidates", "is_soonest"),
+    [
+        (None, ["power"], False),
+        ("cpu", ["cpu"], False),
+        ("soonest", ["power", "cpu", "torque"], True),
+    ],
+)
+def test_a_wish_for_a_place_comes_to_candidates_in_the_profiles_order(cluster, place, candidates, is_soonest):
+    choice = choose(cluster, RUI, Wishes("plain", place=place))
+    assert [one.id for one in choice.places] == candidates
+    assert choice.is_soonest is is_soonest
+
+
+def test_a_place_is_offered_with_its_kind_and_what_people_read(cluster):
+    plain, own = offers(cluster, RUI)
+    assert [(one.id, one.kind, one.architecture) for one in plain.places] == [
+        ("power", "slurm", "ppc64le"),
+        ("cpu", "slurm", "x86_64"),
+        ("torque", "batchspawner", "x86_64"),
+    ]
+    assert plain.places[1].description == "Many cores."
+    assert (plain.custom, plain.scheduling) == (None, False)
+    assert own.custom == Custom(64, 262144, 2, gpu_types=("a100", "h100"))
+    assert own.scheduling
+
+
+QOS = Scheduling(qos="long")
+
+
+@pytest.mark.parametrize(
+    ("wishes", "error", "text"),
+    [
+        (Wishes("plain", place="arm"), UnknownPlaceError, "no place “arm”; it has power, cpu, torque"),
+        (Wishes("own", place="power"), UnknownPlaceError, "it has cpu"),
+        (Wishes("plain", resources=Custom(1, 512)), CustomSizeError, "no sizes of one's own"),
+        (Wishes("own", "small", resources=Custom(1, 512)), TwoSizesError, "not for both"),
+        (
+            Wishes("own", resources=Custom(65, 512)),
+            CustomSizeError,
+            "64 CPU, 256 GiB and 2 GPUs; 65 CPU",
+        ),
+        (Wishes("own", resources=Custom(1, 262145)), CustomSizeError, "256 GiB were asked"),
+        (Wishes("own", resources=Custom(1, 512, 3)), CustomSizeError, "3 GPUs were asked"),
+        (Wishes("own", resources=Custom(1, 512, 1, "v100")), UnknownGpuTypeError, "it has a100, h100"),
+        (Wishes("own", resources=Custom(1, 512, 0, "a100")), GpuTypeWithoutGpusError, "say how many"),
+        (Wishes("plain", scheduling=QOS), SchedulingError, "account, QOS or reservation"),
+    ],
+)
+def test_what_a_profile_does_not_offer_is_refused_with_what_it_does(cluster, wishes, error, text):
+    with pytest.raises(error, match=text):
+        choose(cluster, RUI, wishes)
+
+
+def test_a_size_of_ones_own_within_the_limit_is_taken_as_it_is(cluster):
+    choice = choose(cluster, RUI, Wishes("own", resources=Custom(64, 262144, 2, "a100"), scheduling=QOS))
+    assert choice.size == Size("custom", "Own size", 64, 262144, 2, "a100")
+    assert choice.scheduling == QOS
 
 
 names = st.sampled_from(["a", "b", "c", "A", "operator", "id22", "maja"])

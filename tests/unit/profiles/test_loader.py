@@ -40,7 +40,7 @@ profiles:
     title: Lab
     interfaces: [lab]
     environment: core
-    place: local
+    places: [local]
     sizes: [small]
     default_size: small
     walltime: {{default: 2 h, max: 8 h}}
@@ -60,6 +60,50 @@ def test_a_good_file_loads_with_prefixes_under_the_root(tmp_path):
     assert profiles.environments["core"].prefix == PurePosixPath("/srv/environments/core")
     assert profiles.sizes["small"].memory_mib == 2048
     assert profiles.profiles["lab"].walltime.max == timedelta(hours=8)
+
+
+SLURM = (
+    GOOD.replace("backend: local", "backend: slurm, cluster: pan, partition: cpu".replace(", ", "\n    "))
+    .replace("places: [local]", "places: [local, power]")
+    .replace(
+        "profiles:\n",
+        "  power:\n    title: Power\n    backend: slurm\n    cluster: pan\n    partition: p9\n"
+        "    architecture: ppc64le\nprofiles:\n",
+        1,
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("architectures", "places"),
+    [("x86_64", ("local",)), ("ppc64le", ("power",)), ("ppc64le, x86_64", ("local", "power"))],
+)
+def test_a_place_of_an_architecture_that_the_environment_is_not_for_is_not_offered(
+    tmp_path, architectures, places
+):
+    text = SLURM.replace("    title: Core\n", f"    title: Core\n    architectures: [{architectures}]\n")
+    assert load_profiles(written(tmp_path, text)).profiles["lab"].places == places
+
+
+def test_a_profile_that_no_place_is_left_for_is_a_fault(tmp_path):
+    text = SLURM.replace("    title: Core\n", "    title: Core\n    architectures: [aarch64]\n")
+    with pytest.raises(ProfilesError, match=r"profiles\.lab\.places: none is of an architecture .*: aarch64"):
+        load_profiles(written(tmp_path, text))
+
+
+def test_modules_image_and_type_of_gpu_reach_the_plan(tmp_path):
+    text = (
+        SLURM.replace(
+            "    title: Core\n", "    title: Core\n    modules: [gcc/13, cuda]\n    image: core.sif\n"
+        )
+        .replace("prefix: environments/core", "prefix: /opt/core")
+        .replace("    cpus: 1\n", "    cpus: 1\n    gpus: 2\n    gpu_type: a100\n")
+    )
+    profiles = load_profiles(written(tmp_path, text), environments_root=Path("/srv"))
+    environment = profiles.environments["core"]
+    assert (environment.modules, environment.image) == (("gcc/13", "cuda"), PurePosixPath("/srv/core.sif"))
+    assert environment.prefix == PurePosixPath("/opt/core")
+    assert (profiles.sizes["small"].gpus, profiles.sizes["small"].gpu_type) == (2, "a100")
 
 
 def test_without_a_root_paths_start_at_the_file(tmp_path):
@@ -82,7 +126,42 @@ def test_the_lock_file_is_hashed(tmp_path):
         ("    cpus: 1\n", "", 7, "sizes.small.cpus", "Field required"),
         ("title: Small", "titel: Small", 8, "sizes.small.titel", "not permitted"),
         ("environment: core", "environment: cores", 19, "profiles.lab.environment", "no environment `cores`"),
-        ("place: local", "place: slurm", 20, "profiles.lab.place", "no place `slurm`; there is local"),
+        (
+            "places: [local]",
+            "places: [slurm]",
+            20,
+            "profiles.lab.places.0",
+            "no place `slurm`; there is local",
+        ),
+        ("places: [local]", "places: []", 20, "profiles.lab.places", "at least 1"),
+        ("places: [local]", "place: local", 20, "profiles.lab.place", "not permitted"),
+        ("places: [local]", "places: [local, local]", 20, "profiles.lab.places", "names a place twice"),
+        ("  local:\n", "  soonest:\n", 11, "places", "starts first"),
+        ("backend: local", "backend: slurm", 12, "places.local.partition", "Field required"),
+        ("backend: local", "backend: local\n    partition: x", 15, "places.local.partition", "not permitted"),
+        ("    cpus: 1\n", "    cpus: 1\n    gpu_type: a100\n", 7, "sizes.small", "no `gpus`"),
+        (
+            "    title: Core\n",
+            "    title: Core\n    modules: [cuda]\n",
+            21,
+            "profiles.lab.places.0",
+            "no modules or images",
+        ),
+        (
+            "    title: Core\n",
+            "    title: Core\n    modules: ['cuda; rm']\n",
+            4,
+            "environments.core.modules.0",
+            "should match pattern",
+        ),
+        (
+            "    title: Core\n",
+            "    title: Core\n    image: core.sif\n",
+            2,
+            "environments.core",
+            "prefix of an environment in an image is absolute",
+        ),
+        ("    title: Lab\n", "    title: Lab\n    scheduling: 1\n", 18, "profiles.lab.scheduling", "boolean"),
         ("sizes: [small]", "sizes: [small, big]", 21, "profiles.lab.sizes.1", "no size `big`"),
         (
             "default_size: small",
@@ -92,7 +171,7 @@ def test_the_lock_file_is_hashed(tmp_path):
             "no size of the profile",
         ),
         ("default_profile: lab", "default_profile: x", 25, "default_profile", "no profile `x`"),
-        ("backend: local", "backend: slurmy", 14, "places.local.backend", "'local'"),
+        ("backend: local", "backend: slurmy", 12, "places.local", "'local', 'slurm', 'batchspawner'"),
         ("default: 2 h", "default: 9 h", 23, "profiles.lab.walltime", "longer than `max`"),
         ("default: 2 h", "default: 2 fortnights", 23, "profiles.lab.walltime.default", "write a duration"),
         ("default: 2 h", "default: 0 h", 23, "profiles.lab.walltime.default", "one minute or more"),

@@ -1,0 +1,64 @@
+"""Where sessions run, as a site's profiles file says it: one kind of entry a backend."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from profiles.base import Closed, Text
+
+Architecture = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{1,19}$")]
+"""CPU architecture as ``uname -m`` names it."""
+
+SchedulerName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+"""Name of a cluster, partition or queue, as its scheduler has it."""
+
+
+class _Place(Closed):
+    title: Text = Field(description="Name that people read.", examples=["This machine"])
+    description: str = Field(default="", max_length=500, description="What it is good for, in a sentence.")
+
+
+class LocalPlace(_Place):
+    """Sessions as processes on the machine of the service."""
+
+    backend: Literal["local"] = Field(description="Kind of backend that starts the sessions.")
+
+    @property
+    def architecture(self) -> None:
+        """That of the machine: an environment that is there is built for it."""
+        return None
+
+
+class _ScheduledPlace(_Place):
+    architecture: Architecture = Field(
+        default="x86_64",
+        description="CPU architecture of its nodes, as `uname -m` names it. A profile offers the place only "
+        "if its environment is built for it.",
+        examples=["ppc64le"],
+    )
+
+
+class SlurmPlace(_ScheduledPlace):
+    """Sessions as jobs in one partition of a Slurm cluster."""
+
+    backend: Literal["slurm"] = Field(description="Kind of backend that starts the sessions.")
+    cluster: SchedulerName = Field(description="Name of a cluster in the settings.", examples=["pan"])
+    partition: SchedulerName = Field(description="Partition of the cluster.", examples=["gpu"])
+
+
+class BatchspawnerPlace(_ScheduledPlace):
+    """Sessions as jobs that batchspawner submits, for schedulers without an engine of their own here."""
+
+    backend: Literal["batchspawner"] = Field(description="Kind of backend that starts the sessions.")
+    cluster: SchedulerName = Field(
+        description="Name of a cluster in the settings of batchspawner.", examples=["torque"]
+    )
+    queue: SchedulerName | None = Field(
+        default=None, description="Queue (partition) that jobs go to; null takes the scheduler's default."
+    )
+
+
+PlaceEntry = Annotated[LocalPlace | SlurmPlace | BatchspawnerPlace, Field(discriminator="backend")]
+"""Any place of the file."""
