@@ -288,6 +288,22 @@ class Backend(Protocol):
         """
         ...
 
+    async def find_ended(self, missing: Mapping[LaunchId, str]) -> Mapping[LaunchId, Handle]:
+        """Of launches that `find` did not have: those that ran and ended meanwhile, to be settled.
+
+        ``missing`` gives the name of the POSIX account of each.
+
+        Raises
+        ------
+        BackendUnavailableError
+            If it cannot tell: nothing is known of the missing ones then.
+        """
+        ...
+
+    async def locate(self, launch_id: LaunchId, handle: Handle) -> Status:
+        """Status of one session by a look taken now: it has just been heard of. Never raises."""
+        ...
+
     async def stop(self, launch_id: LaunchId, handle: Handle) -> None:
         """End the session; return when it is gone. One that is gone already is no error.
 
@@ -362,8 +378,22 @@ class Backend(Protocol):
 class Unscheduled:
     """Answers of a place without a scheduler: it starts now, or refuses when it starts.
 
-    A base for backends whose place has no queue, no accounts and no reservations.
+    A base for backends whose place has no queue, no accounts and no reservations, that look whenever
+    they are asked, and find what has ended like what runs.
     """
+
+    async def status(self, handles: Mapping[LaunchId, Handle]) -> Mapping[LaunchId, Status]:
+        """What each backend says itself."""
+        raise NotImplementedError
+
+    async def find_ended(self, missing: Mapping[LaunchId, str]) -> Mapping[LaunchId, Handle]:
+        """None beside those of `Backend.find`."""
+        return {}
+
+    async def locate(self, launch_id: LaunchId, handle: Handle) -> Status:
+        """Its status."""
+        answers = await self.status({launch_id: handle})
+        return answers.get(launch_id, Status(State.UNKNOWN))
 
     async def offer(self, account: Account) -> PlaceOffer:
         """No limits but the profile's."""
