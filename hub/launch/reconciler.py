@@ -149,8 +149,8 @@ class Reconciler:
         without = [x for x in without if x.handle is None and not self._runner.is_submitting(x.id)]
         try:
             found = dict(await backend.find())
-            missing = {x.id: x.launch_plan().account.name for x in without if x.place == place}
-            found |= await backend.find_ended({key: name for key, name in missing.items() if key not in found})
+            missing = [x for x in without if x.place == place and x.id not in found]
+            found |= await backend.find_ended({x.id: x.launch_plan().account.name for x in missing})
         except BackendError as error:
             log.warning("Place %s does not say what runs there: %s", place, error)
             return

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 
+from spawners.session.exits import SENTENCES
 from spawners.slurm.models import JobState
+from spawners.slurm.parse import plain
 
 _BY_ITSELF = "It starts by itself."
 _SMALLER_SOONER = "It starts by itself; a smaller size or a shorter time may start sooner."
@@ -179,7 +181,8 @@ def ended(
     if state is JobState.CANCELLED:
         return f"It was cancelled by {plain(cancelled_by)}." if cancelled_by else "It was cancelled."
     if state is JobState.FAILED:
-        return f"It failed with {_exit_words(exit_code, signal)}. The end of its log may say why."
+        said = SENTENCES.get(exit_code or 0) if not signal else None
+        return said or f"It failed with {_exit_words(exit_code, signal)}. The end of its log may say why."
     return _ENDED.get(state, f"Slurm says: {state.value}.")
 
 
@@ -198,9 +201,3 @@ def _exit_words(exit_code: int | None, signal: int | None) -> str:
     if signal:
         return f"signal {signal}"
     return f"exit code {exit_code}" if exit_code is not None else "no exit code"
-
-
-def plain(text: str, limit: int = 300) -> str:
-    """Foreign text on one line, without control characters, bounded."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 
 from spawners.backend import EndCause, Usage
 from spawners.slurm.models import ALIVE, AccountedJob, JobState, marked
-from spawners.slurm.reasons import plain, word
+from spawners.slurm.parse import plain
+from spawners.slurm.reasons import word
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _KILLED = 9

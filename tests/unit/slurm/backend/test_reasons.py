@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from spawners.session.exits import NO_ENGINE, SENTENCES
 from spawners.slurm.models import JobState
-from spawners.slurm.reasons import ended, plain, waiting, word
+from spawners.slurm.reasons import ended, waiting, word
 
 WAITING = {
     "Priority": "Waiting behind jobs of higher priority.",
@@ -77,13 +78,9 @@ def test_who_cancelled_and_how_it_exited_is_said() -> None:
     assert ended(JobState.CANCELLED, cancelled_by="root") == "It was cancelled by root."
     assert ended(JobState.CANCELLED) == "It was cancelled."
     assert "exit code 3" in ended(JobState.FAILED, exit_code=3)
+    assert ended(JobState.FAILED, exit_code=NO_ENGINE) == SENTENCES[NO_ENGINE]
     assert "signal 9" in ended(JobState.FAILED, exit_code=0, signal=9)
     assert word(JobState.CANCELLED, cancelled_by="anna") == "CANCELLED by anna"
     assert word(JobState.FAILED, exit_code=3) == "FAILED, exit code 3"
     assert word(JobState.COMPLETED, exit_code=0) == "COMPLETED"
     assert word(JobState.NODE_FAIL) == "NODE_FAIL"
-
-
-def test_foreign_text_is_one_bounded_line() -> None:
-    assert plain("a\r\n\x1b[31mb") == "a [31mb"
-    assert len(plain("x" * 5000)) == 300
