@@ -7,7 +7,7 @@ import json
 import os
 import signal
 from collections.abc import Callable
-from typing import Any, Optional
+from typing import Any
 
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
@@ -37,7 +37,7 @@ def bubblewrapped(program: str, view: list[str], command: list[str], info: int) 
     return [program, "--args", str(arguments), "--info-fd", str(info), "--", *command], arguments
 
 
-def first_process(info: int) -> Optional[int]:  # noqa: UP045 - Python 3.9
+def first_process(info: int) -> int | None:
     """Pid of a view's first process, as bubblewrap tells it; None if it could not start one."""
     with os.fdopen(os.dup(info), "rb") as file:
         try:

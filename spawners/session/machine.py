@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 _PROBE_TIMEOUT_S = 10
 
@@ -56,7 +56,7 @@ class Shown(NamedTuple):
     """Part of the machine that a view shows: a path as it is, read-only, or a link to ``link_to``."""
 
     path: Path
-    link_to: Optional[str] = None  # noqa: UP045 - evaluated, by Python 3.9 too
+    link_to: str | None = None
 
 
 def why_not_bubblewrap() -> str:

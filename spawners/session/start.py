@@ -65,7 +65,7 @@ class RefusedError(Exception):
 # --- working folder -----------------------------------------------------------------------------
 
 
-def open_folder(base: int, path: PurePosixPath) -> int:
+def open_folder(base: int, path: PurePosixPath, mode: int = 0o755) -> int:
     """Descriptor of a folder below ``base``, made where it is missing, without following links.
 
     Raises
@@ -76,7 +76,7 @@ def open_folder(base: int, path: PurePosixPath) -> int:
     here = os.dup(base)
     for part in path.parts:
         with contextlib.suppress(FileExistsError):
-            os.mkdir(part, 0o755, dir_fd=here)
+            os.mkdir(part, mode, dir_fd=here)
         try:
             below = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
         except OSError as error:

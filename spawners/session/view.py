@@ -108,7 +108,6 @@ def passwd(name: str, uid: int, gid: int, home: str, *, system: Sequence[tuple[s
     return "\n".join([*rows, "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin", ""])
 
 
-def group(name: str, gid: int, *, further: Iterable[tuple[str, int]] = ()) -> str:
-    """An /etc/group (group(5)) with the person's own group, called as the person, and ``further`` ones."""
-    rows = ["root:x:0:", f"{name}:x:{gid}:", *(f"{other}:x:{number}:" for other, number in further)]
-    return "\n".join([*rows, "nogroup:x:65534:", ""])
+def group(name: str, gid: int) -> str:
+    """An /etc/group (group(5)) with the person's own group, called as the person."""
+    return "\n".join(["root:x:0:", f"{name}:x:{gid}:", "nogroup:x:65534:", ""])

@@ -1,0 +1,192 @@
+"""Looks after a session's server on a node: its output, its end, and what the engine wants to hear.
+
+The main thread waits for output, signals and the end; a second one talks to the engine, so that an
+engine that does not answer holds up neither. Standard library only: nodes use it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import select
+import signal
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from spawners.session.children import PR_SET_PDEATHSIG, bubblewrapped, first_process, prctl, wake_on_signals
+from spawners.session.engine import MOST_LINES, Engine, bounded
+from spawners.session.sessionlog import SessionLog, tail
+
+_SEND_LOG_S = 10.0
+"""Seconds between two looks whether the log has grown."""
+
+_GRACE_S = 30.0
+"""What a server may take to end after SIGTERM; Slurm's KillWait (30 s by default) may be shorter."""
+
+_LAST_WORD_S = 3.0
+"""For the last lines of the log, within what Slurm leaves a job to end."""
+
+
+class Minder:
+    """Looks after one server. Make it first: from then on a request to end is noticed."""
+
+    def __init__(self) -> None:
+        self._wakeup = wake_on_signals(self._end)
+        self._end_at: float | None = None
+        self._main = 0
+        self._first: int | None = None
+        self._code: int | None = None
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the job was asked to end."""
+        return self._end_at is not None
+
+    def _end(self, *_: object) -> None:
+        """Hand on SIGTERM; Slurm's own reached the session too, but others' may not have."""
+        if self._end_at is None:
+            self._end_at = time.monotonic() + _GRACE_S
+            self._tell(signal.SIGTERM)
+
+    def _tell(self, number: signal.Signals) -> None:
+        if self._first:
+            with contextlib.suppress(OSError):
+                os.kill(self._first, number)
+
+    def run(
+        self,
+        command: list[str],
+        view: list[str] | None,
+        stdin: int,
+        log: SessionLog,
+        has_started: Callable[[], None],
+    ) -> int:
+        """Run the first process until its end; returns its exit code (128 + n for signal n).
+
+        With ``view`` the first word of the command is bubblewrap, and these are its arguments.
+        ``has_started`` is called once the process runs: no thread may be started before it was forked.
+        """
+        output, output_child = os.pipe()
+        info, info_child = os.pipe()
+        keep = []
+        if view is not None:
+            command, arguments = bubblewrapped(command[0], view, command[1:], info_child)
+            keep = [arguments, info_child]
+        self._main = os.fork()
+        if self._main == 0:
+            self._become(command, stdin, output_child, keep)
+        for descriptor in {stdin, output_child, info_child, *keep}:
+            os.close(descriptor)
+        self._first = self._main if view is None else first_process(info)
+        os.close(info)
+        if self.is_ending:  # the request came before there was anybody to tell
+            self._tell(signal.SIGTERM)
+        os.set_blocking(output, False)
+        has_started()
+        self._wait(output, log)
+        while log.copy(output) and select.select([output], [], [], 0)[0]:
+            pass
+        assert self._code is not None
+        return self._code
+
+    def _become(self, command: list[str], stdin: int, output: int, keep: list[int]) -> None:
+        """In the forked child: turn into the session. Never returns."""
+        try:
+            signal.set_wakeup_fd(-1)
+            # Slurm tells all processes of a job to end: bubblewrap must not, before the server has.
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_DFL)
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            os.dup2(stdin, 0)
+            os.dup2(output, 1)
+            os.dup2(output, 2)
+            for descriptor in keep:
+                os.set_inheritable(descriptor, True)
+            os.execv(command[0], command)  # noqa: S606 - no shell
+        except OSError as error:
+            os.write(2, f"{command[0]}: {error}\n".encode())
+        finally:
+            os._exit(127)
+
+    def _wait(self, output: int, log: SessionLog) -> None:
+        poll = select.poll()
+        poll.register(output, select.POLLIN)
+        poll.register(self._wakeup, select.POLLIN)
+        while not self._reap():
+            for descriptor, _ in poll.poll(self._pause_ms()):
+                if descriptor == self._wakeup:
+                    with contextlib.suppress(BlockingIOError):
+                        os.read(self._wakeup, 4096)
+                elif not log.copy(output):
+                    poll.unregister(output)
+            if self._end_at is not None and time.monotonic() > self._end_at:
+                self._tell(signal.SIGKILL)
+
+    def _pause_ms(self) -> float | None:
+        return None if self._end_at is None else max(100.0, 1000 * (self._end_at - time.monotonic()))
+
+    def _reap(self) -> bool:
+        with contextlib.suppress(ChildProcessError):
+            pid, status = os.waitpid(self._main, os.WNOHANG)
+            if pid:
+                code = os.waitstatus_to_exitcode(status)
+                self._code = code if code >= 0 else 128 - code
+        return self._code is not None
+
+
+class Correspondent:
+    """Tells the engine the last lines of the log, and the session its deadline; in a thread of its own."""
+
+    def __init__(self, engine: Engine, log: Path, shared: Path) -> None:
+        self._engine = engine
+        self._log = log
+        self._shared = shared
+        self._sent: list[str] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def _run(self) -> None:
+        ask_at, look_at = 0.0, time.monotonic() + _SEND_LOG_S
+        while not self._stop.is_set():
+            now = time.monotonic()
+            if now >= ask_at:
+                ask_at = now + self._follow_deadline() * random.uniform(0.8, 1.2)  # noqa: S311 - spreads nodes
+            if now >= look_at:
+                look_at = now + _SEND_LOG_S
+                self._send(timeout_s=_SEND_LOG_S)
+            self._stop.wait(max(0.1, min(ask_at, look_at) - time.monotonic()))
+
+    def _follow_deadline(self) -> float:
+        """Write the deadline for the session; returns when to ask again [s]."""
+        try:
+            deadline, pause = self._engine.deadline()
+        except (OSError, ValueError, KeyError):  # the engine is not there just now, or is not itself
+            return 30.0
+        if deadline is not None:
+            new = self._shared / ".deadline"
+            new.write_text(f"{deadline:.3f}\n", encoding="ascii")
+            new.replace(self._shared / "deadline")
+        return pause
+
+    def _send(self, *, timeout_s: float) -> None:
+        lines = bounded(tail(self._log, MOST_LINES))
+        if not lines or lines == self._sent:
+            return
+        with contextlib.suppress(OSError, ValueError):
+            self._engine.send_log(lines, timeout_s=timeout_s)
+            self._sent = lines
+
+    def finish(self) -> None:
+        """Stop, and send what is left to say."""
+        self._stop.set()
+        if self._thread.is_alive():
+            self._thread.join(_LAST_WORD_S)
+        self._send(timeout_s=_LAST_WORD_S)
