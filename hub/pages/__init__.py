@@ -1,7 +1,7 @@
 """What do people see?
 
-`views` says what each page shows, `format` how values are written, `render` makes HTML of the
-templates in ``html/``, `state` reads the form, `routes` names the handlers that fill the views;
+`views` and `placeviews` say what each page shows, `format` how values are written, `render` makes HTML of
+the templates in ``html/``, `state` reads the form, `routes` names the handlers that fill the views;
 scripts and styles come from `hub.static`, the look of the hub's own pages from ``hub_templates/``.
 Nothing here decides: all verdicts, holds and refusals are the engine's.
 
@@ -26,7 +26,9 @@ Pages (GET)                                  template, context beside ``viewer``
 
 Form state: ``input`` = ``<kind>:<ref>`` (repeatable; links may also say ``dataset``,
 ``investigation`` or ``doi``), ``template`` (``id@version``, ``auto``, ``none``), ``interface``,
-``profile``, ``size``, ``walltime_s``, ``payer``, ``display_name``, ``p.<parameter>``; ``q``
+``profile``, ``place`` (an id or ``soonest``), ``size`` (an id or ``own``), ``cpus``, ``memory_gib``,
+``gpus``, ``gpu_type`` (of an own size; they count with ``size=own`` or without a size), ``walltime_s`` or
+``hours``, ``account``, ``qos``, ``reservation``, ``payer``, ``display_name``, ``p.<parameter>``; ``q``
 searches data. All may be missing: the server fills in defaults. An empty ``input`` is no data.
 
 ===========================================  =========================================================
@@ -37,6 +39,7 @@ GET  ``/parts/recent`` ? q                   parts/recent.html: ``home`` (recent
 GET  ``/parts/meters``                       parts/meters.html: ``meters``
 GET  ``/parts/data`` ? q, input              parts/data_choices.html: ``data`` DataChoices
 GET  ``/parts/form`` ? form state            parts/form.html: ``form`` FormView
+GET  ``/parts/places`` ? form state          parts/places.html: ``places`` (PlaceCard, …), out of band
 POST ``/parts/summary``  form state          parts/summary.html: ``summary`` Summary (the dry run)
 GET  ``/parts/launches/{id}``                parts/progress.html: ``progress`` ProgressView
 GET  ``/parts/allocations/{key}``            parts/allocation.html: ``edit`` AllocationEdit

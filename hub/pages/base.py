@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -10,11 +10,13 @@ from urllib.parse import urlencode
 from hub.api.base import PersonHandler
 from hub.launch import store
 from hub.launch.news import utcnow
+from hub.launch.outlook import Outlook
 from hub.launch.states import LIVE
 from hub.launch.store import Launch
 from hub.pages.cards import Cards
 from hub.pages.views import Viewer
 from hub.problems import Problem, RequestError
+from spawners.plan import LaunchId
 
 _NEXT = {"home": (), "operate": ("operate",)}
 
@@ -71,9 +73,16 @@ class PageHandler(PersonHandler):
         else:
             self.to(*_NEXT.get(name, ()))
 
-    def cards(self, live: Sequence[Launch] = ()) -> Cards:
+    def cards(self, live: Sequence[Launch] = (), outlooks: Mapping[LaunchId, Outlook] | None = None) -> Cards:
         """Builder of cards for this moment; ``live`` are the person's sessions."""
-        return Cards(self.app.watcher.last, utcnow(), self.app.launches.extend_step, live)
+        return Cards(
+            self.app.watcher.last,
+            utcnow(),
+            self.app.launches.extend_step,
+            live,
+            profiles=self.app.profiles,
+            outlooks=outlooks,
+        )
 
     async def live_launches(self) -> list[Launch]:
         """This person's launches that are not over, newest first."""

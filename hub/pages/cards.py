@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from hub.api.models import open_path
 from hub.launch.ends import sentence
+from hub.launch.outlook import NO_OUTLOOK, Outlook
 from hub.launch.states import EndReason, LaunchState
 from hub.launch.store import Event as StoredEvent
 from hub.launch.store import Launch
 from hub.launch.summary import Summary as LaunchSummary
-from hub.pages import refusing
+from hub.pages import again, refusing
+from hub.pages.jobs import job_lines, log_path, own_job
 from hub.pages.views import (
     Action,
     Allowed,
@@ -27,6 +30,7 @@ from hub.pages.views import (
     Step,
 )
 from hub.problems import Problem
+from profiles.loader import Profiles
 from quota.models import Resource
 from spawners.backend import State, Status
 from spawners.plan import Interface, LaunchId, MountMode
@@ -39,6 +43,9 @@ _FAILURES = {
     EndReason.NOT_HANDED_OVER,
     EndReason.ACCESS_LOST,
     EndReason.EXITED,
+    EndReason.PREEMPTED,
+    EndReason.NODE_FAILURE,
+    EndReason.CANCELLED_BY_SCHEDULER,
 }
 
 _HINTS = {
@@ -49,6 +56,9 @@ _HINTS = {
     EndReason.NOT_HANDED_OVER: "Start it again.",
     EndReason.ACCESS_LOST: "Ask the principal investigator to add you to the team again.",
     EndReason.EXITED: "The last lines of the log below tell more.",
+    EndReason.PREEMPTED: "It gave way to more urgent work. Start it again: it waits for its turn anew.",
+    EndReason.NODE_FAILURE: "The fault was the machine's, not yours: start it again.",
+    EndReason.CANCELLED_BY_SCHEDULER: "If that was not you, ask the operators of the cluster.",
 }
 
 _WORDS = {
@@ -73,7 +83,8 @@ _STEPS = (
 class Cards:
     """Builds the views of one moment.
 
-    ``statuses`` is what the backends last said, ``live`` the sessions of whoever looks.
+    ``statuses`` is what the backends last said, ``live`` the sessions of whoever looks, ``outlooks`` what
+    their places say of starts and of jobs from inside.
     """
 
     def __init__(
@@ -82,7 +93,12 @@ class Cards:
         now: datetime,
         extend_step: timedelta,
         live: Sequence[Launch] = (),
+        *,
+        profiles: Profiles,
+        outlooks: Mapping[LaunchId, Outlook] | None = None,
     ) -> None:
+        self._profiles = profiles
+        self._outlooks = outlooks or {}
         self._statuses = statuses
         self._now = now
         self._extend_step = extend_step
@@ -93,6 +109,7 @@ class Cards:
         said = summary_of(launch)
         status = self._statuses.get(launch.id)
         is_unknown = status is not None and status.state is State.UNKNOWN
+        outlook = self._outlooks.get(launch.id, NO_OUTLOOK)
         is_queued = status is not None and status.state is State.PENDING and bool(status.reason)
         walltime = timedelta(
             seconds=launch.plan["walltime"] if launch.plan else said.walltime_s if said else 0
@@ -120,6 +137,9 @@ class Cards:
             can_extend=can_extend,
             is_unknown=is_unknown,
             is_queued=is_queued,
+            expected_start=outlook.expected_start,
+            jobs=job_lines(outlook.jobs),
+            job=own_job(launch.handle),
         )
 
     def _step(self, launch: Launch, status: Status | None, *, is_unknown: bool) -> str:
@@ -176,7 +196,7 @@ class Cards:
 
     def notice(self, launch: Launch) -> Notice | None:
         """What went wrong with a launch, or None if nothing did."""
-        refusal = refusal_of(launch, self._live)
+        refusal = refusal_of(launch, self._profiles, self._live)
         if refusal is None:
             return None
         return Notice(
@@ -192,24 +212,29 @@ class Cards:
     def progress(self, launch: Launch, events: Sequence[StoredEvent]) -> ProgressView:
         """A launch from request to end."""
         reason = EndReason(launch.end_reason) if launch.end_reason else None
+        refusal = refusal_of(launch, self._profiles, self._live)
         actions: tuple[Action, ...] = ()
-        if not launch.is_live:
+        if not launch.is_live and refusal is None:
+            reason_ways = _ways_on(launch, reason, self._profiles)
             actions = (
+                *reason_ways,
                 Action(
                     "Start again",
                     ("launches", launch.id, "relaunch"),
                     method="post",
                     icon="arrow-repeat",
-                    is_primary=True,
+                    is_primary=not reason_ways,
                 ),
                 Action("Change something", ("new",), (("from", launch.id),), icon="sliders"),
             )
+        card = self.card(launch)
         return ProgressView(
-            card=self.card(launch),
-            steps=steps_of(launch),
+            card=card,
+            steps=steps_of(launch, is_queued=card.is_queued),
             events=tuple(Event(event.seq, event.at, event.message) for event in events),
-            refusal=refusal_of(launch, self._live),
+            refusal=refusal,
             log_tail=tuple(launch.log_tail or ()),
+            log_path=log_path(launch.id, launch.handle),
             end_reason=reason if launch.state is LaunchState.ENDED else None,
             ended_at=launch.ended_at if not launch.is_live else None,
             actions=actions,
@@ -225,7 +250,7 @@ def resources_of(said: LaunchSummary | None) -> Resources:
     """Size of a launch."""
     if said is None:
         return Resources("", 0, 0)
-    return Resources(said.size.title, said.cpus, said.memory_mib, said.gpus)
+    return Resources(said.size.title, said.cpus, said.memory_mib, said.gpus, said.gpu_type)
 
 
 def grants_of(said: LaunchSummary | None) -> tuple[Grant, ...]:
@@ -280,7 +305,7 @@ def paying_proposals(launches: Iterable[Launch]) -> list[str]:
     return sorted({one.payer.title for one in said if one is not None and one.payer.id == "proposal"})
 
 
-def refusal_of(launch: Launch, live: Sequence[Launch] = ()) -> Refusal | None:
+def refusal_of(launch: Launch, profiles: Profiles, live: Sequence[Launch] = ()) -> Refusal | None:
     """Why a launch did not start, or failed; ``live`` are sessions that may be in its way."""
     if launch.problem is not None:
         return refusing.with_actions(Problem.from_json(launch.problem), _again(launch), live)
@@ -290,9 +315,34 @@ def refusal_of(launch: Launch, live: Sequence[Launch] = ()) -> Refusal | None:
     if reason not in _FAILURES:
         return None
     problem = Problem(
-        f"launch_{reason.value}", 500, sentence(reason), launch.end_message, _HINTS.get(reason, "")
+        f"launch_{reason.value}", 500, _title(reason), _cause(launch, reason), _HINTS.get(reason, "")
     )
-    return refusing.with_actions(problem, _again(launch))
+    return refusing.with_actions(problem, (*_ways_on(launch, reason, profiles), *_again(launch)))
+
+
+def _title(reason: EndReason) -> str:
+    """An end in a few words; the next step, which a sentence may have too, stands apart."""
+    return sentence(reason).partition("; ")[0].rstrip(".")
+
+
+def _cause(launch: Launch, reason: EndReason) -> str:
+    """What else is known of an end: not what its title says already, but the scheduler's own word."""
+    said = launch.end_message.removeprefix(sentence(reason)).strip()
+    detail = str((launch.usage or {}).get("detail", "")).strip()
+    return said if not detail or detail in said else f"{said} {detail}".strip()
+
+
+def _ways_on(launch: Launch, reason: EndReason | None, profiles: Profiles) -> tuple[Action, ...]:
+    """What would have helped, as a form filled in."""
+    request, said = again.request_of(launch), summary_of(launch)
+    if request is None or said is None:
+        return ()
+    found = None
+    if reason is EndReason.OUT_OF_MEMORY:
+        found = again.with_more_memory(request, said, profiles)
+    elif reason is EndReason.TIME_LIMIT:
+        found = again.for_longer(request, said)
+    return () if found is None else (replace(found, is_primary=True),)
 
 
 def _again(launch: Launch) -> tuple[Action, ...]:
@@ -304,18 +354,22 @@ def _again(launch: Launch) -> tuple[Action, ...]:
     )
 
 
-def steps_of(launch: Launch) -> tuple[Step, ...]:
-    """The steps of a start with their times."""
+def steps_of(launch: Launch, *, is_queued: bool = False) -> tuple[Step, ...]:
+    """The steps of a start with their times; ``is_queued``: its job waits for its turn."""
     times = (launch.created_at, launch.held_at, launch.submitted_at, launch.running_at)
     is_over = not launch.is_live
     steps: list[Step] = []
     is_open = True
-    for (title, _), at in zip(_STEPS, times, strict=True):
+    for (title, state), at in zip(_STEPS, times, strict=True):
         reached = at is not None and not (launch.state is LaunchState.REFUSED and title == _STEPS[0][0])
+        is_scheduled = state is LaunchState.SUBMITTED and own_job(launch.handle)
+        if state is LaunchState.RUNNING and is_queued and is_open:
+            steps.append(Step("Waiting in the queue", is_current=True))
+            is_open = False
         is_next = not reached and is_open
         steps.append(
             Step(
-                title,
+                "Handed to the scheduler" if is_scheduled else title,
                 at if reached else None,
                 is_current=is_next and not is_over,
                 is_failed=is_next and is_over,

@@ -8,6 +8,7 @@ turns them into local time.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -15,6 +16,10 @@ from hub.launch.states import EndReason, LaunchState
 from quota.models import Resource
 
 _SECONDS_PER_HOUR = 3600
+_GIB = 1024
+_NOW_S = 30
+"""As `spawners.backend.Forecast.is_now`: what starts within this time starts now."""
+
 _UNITS = {Resource.CPU_SECONDS: "CPU-hours", Resource.GPU_SECONDS: "GPU-hours"}
 
 
@@ -49,6 +54,9 @@ _END_CHIPS = {
     EndReason.EXITED: Chip("check-circle", "Ended by itself", "neutral"),
     EndReason.OUT_OF_MEMORY: Chip("memory", "Out of memory", "bad"),
     EndReason.LOST: Chip("x-octagon", "Lost", "bad"),
+    EndReason.PREEMPTED: Chip("x-octagon", "Preempted", "warn"),
+    EndReason.NODE_FAILURE: Chip("x-octagon", "Node failed", "bad"),
+    EndReason.CANCELLED_BY_SCHEDULER: Chip("x-circle", "Cancelled outside", "warn"),
     EndReason.START_FAILED: Chip("x-octagon", "Did not start", "bad"),
     EndReason.START_TIMEOUT: Chip("x-octagon", "Did not answer", "bad"),
     EndReason.NOT_HANDED_OVER: Chip("x-octagon", "Did not start", "bad"),
@@ -131,8 +139,10 @@ def duration(value: timedelta) -> str:
 
 
 def memory(mib: int) -> str:
-    """Memory from MiB: ``512 MB`` or ``64 GB``, binary units by their everyday names."""
-    return f"{mib} MB" if mib < 1024 else f"{number(mib / 1024)} GB"
+    """Memory from MiB: ``512 MB``, ``64 GB`` or ``2.4 TB``, binary units by their everyday names."""
+    if mib < _GIB:
+        return f"{mib} MB"
+    return f"{number(mib / _GIB)} GB" if mib < _GIB**2 else f"{number(mib / _GIB**2)} TB"
 
 
 def bytesize(size: int) -> str:
@@ -158,6 +168,38 @@ def clock(value: datetime) -> str:
 def moment(value: datetime) -> str:
     """Date and time in UTC, for pages without script: ``3 Nov 2026, 14:20 UTC``."""
     return f"{day(value.astimezone(UTC).date())}, {clock(value)}"
+
+
+def start_words(at: datetime, now: datetime) -> str:
+    """When something starts, as a person would say it, in UTC for pages without script.
+
+    ``now``, ``in about 20 min``, ``today about 14:20 UTC``, ``tomorrow about 09:00 UTC``, then with
+    the day. Minutes and times are rounded to five: nobody knows better. The script says the same in
+    local time (`hub/static/src/js/times.js`).
+    """
+    seconds = (at - now).total_seconds()
+    if seconds <= _NOW_S:
+        return "now"
+    minutes = max(1, round(seconds / 60))
+    if minutes >= 10:
+        minutes = 5 * round(minutes / 5)
+    if minutes < 60:
+        return f"in about {minutes} min"
+    rounded = datetime.fromtimestamp(300 * round(at.timestamp() / 300), UTC)
+    days = (rounded.date() - now.astimezone(UTC).date()).days
+    which = {0: "today", 1: "tomorrow"}.get(days) or f"{rounded:%a} {day(rounded.date())}"
+    return f"{which} about {clock(rounded)}"
+
+
+def age(value: timedelta) -> str:
+    """How long ago: ``12 s ago``, ``5 min ago``."""
+    return f"{duration(value)} ago"
+
+
+def listed(words: Iterable[str], last: str = "and") -> str:
+    """Words in a row: ``a, b and c``."""
+    *first, end = words
+    return f"{', '.join(first)} {last} {end}" if first else end
 
 
 def day(value: date) -> str:

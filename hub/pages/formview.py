@@ -13,7 +13,8 @@ from datetime import timedelta
 from hub.access.service import AccessService, GrantedDataset, Visible
 from hub.catalogue.models import Dataset
 from hub.identity.models import Person
-from hub.launch.models import Input, InputKind, LaunchRequest
+from hub.launch.models import SOONEST, Input, InputKind, LaunchRequest
+from hub.launch.news import utcnow
 from hub.launch.notebooks import AUTO, Notebooks
 from hub.launch.planner import Planner
 from hub.launch.service import LaunchService
@@ -22,7 +23,18 @@ from hub.launch.summary import HoldSummary
 from hub.launch.summary import Summary as LaunchSummary
 from hub.pages import refusing
 from hub.pages.cards import grants_of, payer_title, resources_of
-from hub.pages.places import place_warning, place_words
+from hub.pages.format import count, duration, memory
+from hub.pages.formplaces import (
+    Placed,
+    expected_start,
+    placed,
+    places_of,
+    scheduling_words,
+    wanted_size,
+)
+from hub.pages.placeviews import PlaceCard
+from hub.pages.placing import gpu_title, look
+from hub.pages.sizing import Room, too_large
 from hub.pages.state import NO_TEMPLATE, fields_of
 from hub.pages.views import (
     Action,
@@ -44,8 +56,8 @@ from hub.problems import Problem, RequestError
 from profiles.choose import Offer, offers
 from profiles.loader import Profiles
 from quota.models import Enforcement, Resource
-from spawners.backend import Availability, Backend
-from spawners.plan import Interface, Size
+from spawners.backend import Ask, Backend
+from spawners.plan import Interface, Scheduling, Size
 from templates.matching import Match, Verdict
 from templates.techniques import panet
 
@@ -83,12 +95,12 @@ class Forms:
         matches = await self._notebooks.ranked(granted)
         if request.template == AUTO:
             request = request.model_copy(update={"template": _best(matches)})
-        said, refused = await self._launches.summarise(person, request)
         offered = offers(self._profiles, await self._planner.subject(person))
+        request = _with_place(offered, request)
+        said, refused = await self._launches.summarise(person, request)
         offer = _chosen_offer(offered, request, said)
         data = await self.data(person, query)
-        summary = self.summary(said, problem or refused, offer, request, live)
-        free = await self._free({one.place for one in offered})
+        where = await self._placed(person, offer, request, said)
         return FormView(
             chosen=_chosen(granted),
             data=replace(data, problem=data.problem or ("" if problem is None else problem.detail)),
@@ -96,19 +108,48 @@ class Forms:
             interfaces=tuple(
                 Choice(i.value, _TITLES[i], is_chosen=i is request.interface) for i in offer.interfaces
             ),
-            profiles=_profiles(offered, offer, request, free),
-            sizes=_sizes(offer, request),
-            durations=_durations(offer, request),
+            profiles=tuple(_profile(one, one is offer) for one in offered),
+            sizes=_sizes(offer, request, where.room),
+            durations=_durations(offer, request, where.max_walltime),
             payers=_payers(granted, request, said),
-            summary=summary,
+            summary=self.summary(said, problem or refused, offer, request, live),
             parameters=self._parameters(request, granted),
             display_name=request.display_name or "",
-            max_walltime=offer.walltime_max,
+            max_walltime=where.max_walltime,
+            places=where.cards,
+            detail=where.detail,
+            own_size=_size_detail(wanted_size(offer, request)) if request.resources else "",
         )
 
-    async def _free(self, places: Iterable[str]) -> dict[str, Availability]:
-        """What each place has free now."""
-        return {x: await self._backends[x].availability() for x in places if x in self._backends}
+    async def places(self, person: Person, request: LaunchRequest) -> tuple[PlaceCard, ...]:
+        """The cards of the places alone, as they are now."""
+        offered = offers(self._profiles, await self._planner.subject(person))
+        offer = _chosen_offer(offered, request, None)
+        return (await self._placed(person, offer, request, None)).cards
+
+    async def _placed(
+        self, person: Person, offer: Offer, request: LaunchRequest, said: LaunchSummary | None
+    ) -> Placed:
+        looked = await look(places_of(offer), self._backends, await self._ask(person, offer, request))
+        return placed(offer, request, looked, said, utcnow())
+
+    async def _ask(self, person: Person, offer: Offer, request: LaunchRequest) -> Ask | None:
+        """The request as the places have to know it; None where the person has no account there."""
+        try:
+            account = await self._planner.account(person)
+        except RequestError:
+            return None
+        seconds = request.walltime_s
+        return Ask(
+            account=account,
+            size=wanted_size(offer, request),
+            walltime=offer.walltime_default if seconds is None else timedelta(seconds=seconds),
+            scheduling=Scheduling(
+                account=request.scheduling.account,
+                qos=request.scheduling.qos,
+                reservation=request.scheduling.reservation,
+            ),
+        )
 
     async def _granted(
         self, person: Person, request: LaunchRequest
@@ -202,6 +243,9 @@ class Forms:
             template=said.template.title if said.template else "",
             grants=grants_of(said),
             holds=tuple(_hold(line) for line in said.holds),
+            start=expected_start(said, utcnow()),
+            is_soonest=said.is_soonest,
+            scheduling=scheduling_words(said),
             refusal=refusal,
         )
 
@@ -302,59 +346,71 @@ def _chosen_offer(offered: Sequence[Offer], request: LaunchRequest, said: Launch
     return found if found is not None and found.is_allowed else default
 
 
-def _profiles(
-    offered: Sequence[Offer], chosen: Offer, request: LaunchRequest, free: Mapping[str, Availability]
-) -> tuple[Choice, ...]:
-    return tuple(_profile(offer, offer is chosen, request, free.get(offer.place)) for offer in offered)
+def _with_place(offered: Sequence[Offer], request: LaunchRequest) -> LaunchRequest:
+    """The form opens with the place that starts first, where the profile has several."""
+    offer = _chosen_offer(offered, request, None)
+    if request.place is not None or len(offer.places) < 2:
+        return request
+    return request.model_copy(update={"place": SOONEST})
 
 
-def _profile(offer: Offer, is_chosen: bool, request: LaunchRequest, free: Availability | None) -> Choice:
-    words = place_words(free, _size(offer, request)) if free else ""
+def _profile(offer: Offer, is_chosen: bool) -> Choice:
     return Choice(
         value=offer.profile,
         title=offer.title,
-        detail=f"on {offer.place_title[:1].lower()}{offer.place_title[1:]}",
-        why=offer.why_not or words or offer.description,
+        why=offer.why_not or offer.description,
         is_chosen=is_chosen,
         is_allowed=offer.is_allowed,
-        warning=place_warning(free) if free and offer.is_allowed else "",
+        facts=_environment_facts(offer) if offer.is_allowed else "",
     )
 
 
-def _size(offer: Offer, request: LaunchRequest) -> Size:
-    by_id = {size.id: size for size in offer.sizes}
-    return by_id.get(request.size or "") or by_id[offer.default_size]
+def _environment_facts(offer: Offer) -> str:
+    """The software, and for which machines it is built where that matters: on other machines' nodes."""
+    environment = offer.environment
+    facts = [environment.title]
+    if environment.modules:
+        facts.append(f"modules {', '.join(environment.modules)}")
+    if any(place.architecture for place in offer.places):
+        facts.append(f"for {', '.join(environment.architectures)}")
+    return " · ".join(facts)
 
 
-def _sizes(offer: Offer, request: LaunchRequest) -> tuple[Choice, ...]:
-    chosen = _size(offer, request)
-    return tuple(
-        Choice(size.id, size.title, detail=_size_detail(size), is_chosen=size is chosen)
-        for size in offer.sizes
+def _sizes(offer: Offer, request: LaunchRequest, room: Room) -> tuple[Choice, ...]:
+    chosen = wanted_size(offer, request)
+    return tuple(_size_choice(size, room, is_chosen=size is chosen) for size in offer.sizes)
+
+
+def _size_choice(size: Size, room: Room, *, is_chosen: bool) -> Choice:
+    why = too_large(size, room)
+    return Choice(
+        size.id,
+        size.title,
+        why=why,
+        # One that is chosen stays so: the summary says why it does not go.
+        is_allowed=not why or is_chosen,
+        detail=_size_detail(size),
+        is_chosen=is_chosen,
+        resources=Resources(size.title, size.cpus, size.memory_mib, size.gpus, size.gpu_type),
     )
 
 
 def _size_detail(size: Size) -> str:
-    parts = [f"{size.cpus} CPU", f"{size.memory_mib / 1024:g} GB"]
+    parts = [f"{size.cpus} CPU", memory(size.memory_mib)]
     if size.gpus:
-        parts.append(f"{size.gpus} GPU")
+        kind = f"{gpu_title(size.gpu_type)} GPU" if size.gpu_type else "GPU"
+        parts.append(count(size.gpus, kind))
     return " · ".join(parts)
 
 
-def _durations(offer: Offer, request: LaunchRequest) -> tuple[Choice, ...]:
-    most = int(offer.walltime_max.total_seconds())
+def _durations(offer: Offer, request: LaunchRequest, longest: timedelta) -> tuple[Choice, ...]:
+    most = int(longest.total_seconds())
     default = int(offer.walltime_default.total_seconds())
     chosen = request.walltime_s or default
-    values = {h * 3600 for h in _HOURS if h * 3600 <= most} | {default, min(chosen, most)}
+    values = {h * 3600 for h in _HOURS if h * 3600 <= most} | {min(default, most), min(chosen, most)}
     return tuple(
-        Choice(str(seconds), _duration(seconds), is_chosen=seconds == chosen) for seconds in sorted(values)
-    )
-
-
-def _duration(seconds: int) -> str:
-    hours, minutes = divmod(seconds // 60, 60)
-    return " ".join(
-        part for part in (f"{hours} h" if hours else "", f"{minutes} min" if minutes else "") if part
+        Choice(str(seconds), duration(timedelta(seconds=seconds)), is_chosen=seconds == chosen)
+        for seconds in sorted(values)
     )
 
 

@@ -33,7 +33,7 @@ class HomeBase(PageHandler):
         """All of the home page."""
         live = await self.live_launches()
         over = await self.recent_launches(60)
-        cards = self.cards(live)
+        cards = self.cards(live, await self.app.outlooks.of_all(live))
         return HomeView(
             cards=tuple(cards.card(launch) for launch in live),
             notices=self._notices(cards, over),
@@ -131,7 +131,8 @@ class ProgressPage(PageHandler):
         """A launch from request to end."""
         launch = await self.own_launch(launch_id)
         events = await self.app.db.run(lambda s: store.events_after(s, launch_id, 0))
-        cards = self.cards(await self.live_launches())
+        live = await self.live_launches()
+        cards = self.cards(live, await self.app.outlooks.of_all([launch]))
         self.show(self.template, progress=cards.progress(launch, events))
 
 

@@ -68,13 +68,34 @@ class SummaryPart(FormBase):
 
     async def post(self) -> None:
         """The engine's dry run of the form."""
-        request = to_request(state_of(self.request.body_arguments), self.app.library)
+        state = state_of(self.request.body_arguments)
+        try:
+            request = to_request(state, self.app.library)
+        except RequestError as error:
+            # A field holds what cannot be: said in the summary, where its person looks.
+            refusal = self.forms.summary(None, error.problem, None, LaunchRequest(), ())
+            self.show("parts/summary.html", summary=refusal)
+            return
         said, problem = await self.app.launches.summarise(self.person, request)
         offered = offers(self.app.profiles, await self.app.planner.subject(self.person))
         wanted = said.profile.id if said else request.profile
         offer = next((x for x in offered if x.profile == wanted), offered[0] if offered else None)
         live = await self.live_launches() if problem else ()
         self.show("parts/summary.html", summary=self.forms.summary(said, problem, offer, request, live))
+
+
+class PlacesPart(FormBase):
+    """``/parts/places``"""
+
+    async def get(self) -> None:
+        """What each place has free now, and when this would start there."""
+        state = state_of(self.request.query_arguments)
+        try:
+            request = to_request(state, self.app.library)
+        except RequestError:
+            # The summary says what is wrong; what is free does not depend on it.
+            request = to_request(state.without_numbers(), self.app.library)
+        self.show("parts/places.html", places=await self.forms.places(self.person, request))
 
 
 class DataPart(FormBase):

@@ -44,6 +44,8 @@ _FILTERS = {
     "iso": text.iso,
     "number": text.number,
     "count": text.count,
+    "start_words": text.start_words,
+    "age": text.age,
 }
 
 

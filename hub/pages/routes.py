@@ -32,6 +32,7 @@ def page_routes(app: App) -> list[Any]:
         "/parts/data": newsession.DataPart,
         "/parts/form": newsession.FormPart,
         "/parts/summary": newsession.SummaryPart,
+        "/parts/places": newsession.PlacesPart,
         f"/parts/launches/{_LAUNCH}": home.ProgressPart,
         f"/parts/allocations/{_KEY}": allocations.AllocationPart,
         "/launches": newsession.StartLaunch,

@@ -7,6 +7,7 @@ strict about what is there (`parse_request` validates the result).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +18,18 @@ from templates.catalogue import Library
 from templates.models import ParameterType
 
 NO_TEMPLATE = "none"
+OWN_SIZE = "own"
+"""The form's word for a size of one's own, in place of a size of the profile."""
+
+_GIB = 1024
+_GIB_PER_CPU = 2
+"""Memory of a size of one's own that says nothing of it."""
+
 _KINDS = ("dataset", "investigation", "doi")
 _MAX_DIGITS = 12
-_SCALARS = ("interface", "profile", "size", "payer", "display_name")
+_SCALARS = ("interface", "profile", "place", "payer", "display_name")
+_PLACING = {"profile", "place", "interface", "size"}
+_SCHEDULING = ("account", "qos", "reservation")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +41,14 @@ class FormState:
     def one(self, name: str) -> str:
         """Value of a field, or an empty string."""
         return next((value for key, value in reversed(self.fields) if key == name), "")
+
+    def given(self, name: str) -> str:
+        """Last value of a field that is not empty: a number typed beside buttons goes before them."""
+        return next((value for key, value in reversed(self.fields) if key == name and value), "")
+
+    def without_numbers(self) -> FormState:
+        """The same without what a person types in numbers or names a scheduler knows."""
+        return FormState(tuple((key, value) for key, value in self.fields if key in _PLACING))
 
     @property
     def inputs(self) -> tuple[dict[str, str], ...] | None:
@@ -72,12 +90,52 @@ def to_request(state: FormState, library: Library) -> LaunchRequest:
     template = state.one("template")
     if template and template != NO_TEMPLATE:
         raw["template"] = template
-    walltime = state.one("walltime_s")
-    if walltime:
-        is_number = walltime.isascii() and walltime.isdigit() and len(walltime) < _MAX_DIGITS
-        raw["walltime_s"] = int(walltime) if is_number else walltime
+    size, own = state.one("size"), _resources(state)
+    if size == OWN_SIZE or (own and not size):
+        raw["resources"] = {"cpus": 1, **own}
+        raw["resources"].setdefault("memory_mib", _default_memory(raw["resources"]["cpus"]))
+    elif size:
+        raw["size"] = size
+    scheduling = {name: state.one(name) for name in _SCHEDULING if state.one(name)}
+    if scheduling:
+        raw["scheduling"] = scheduling
+    if state.one("hours"):
+        raw["walltime_s"] = _scaled(state.one("hours"), 3600)
+    elif state.one("walltime_s"):
+        raw["walltime_s"] = _whole(state.one("walltime_s"))
     raw["parameters"] = _typed(state.parameters, raw.get("template"), library)
     return parse_request(raw)
+
+
+def _resources(state: FormState) -> dict[str, Any]:
+    """What is said of a size of one's own; what cannot be a number stays as it is, to be refused."""
+    found: dict[str, Any] = {}
+    for name in ("cpus", "gpus"):
+        if state.given(name):
+            found[name] = _whole(state.given(name))
+    if state.given("memory_gib"):
+        found["memory_mib"] = _scaled(state.given("memory_gib"), _GIB)
+    if state.one("gpu_type") and found.setdefault("gpus", 1) != 0:
+        found["gpu_type"] = state.one("gpu_type")
+    return found
+
+
+def _default_memory(cpus: Any) -> int:
+    return max(1, cpus) * _GIB_PER_CPU * _GIB if isinstance(cpus, int) else _GIB
+
+
+def _whole(text: str) -> int | str:
+    is_number = text.isascii() and text.isdigit() and len(text) < _MAX_DIGITS
+    return int(text) if is_number else text
+
+
+def _scaled(text: str, factor: int) -> int | str:
+    """A number that people may write with a point, in the unit of the request."""
+    try:
+        value = float(text) if text.isascii() and len(text) < _MAX_DIGITS else math.nan
+    except ValueError:
+        return text
+    return round(value * factor) if math.isfinite(value) else text
 
 
 def _typed(values: Mapping[str, str], template: str | None, library: Library) -> dict[str, Any]:
@@ -108,8 +166,13 @@ def fields_of(request: LaunchRequest) -> tuple[tuple[str, str], ...]:
     """Form fields of a request, for a hidden form or a link that pre-fills."""
     fields = [("input", f"{one.kind.value}:{one.ref}") for one in request.inputs] or [("input", "")]
     fields.append(("template", request.template or NO_TEMPLATE))
-    for name in ("profile", "size", "display_name"):
+    for name in ("profile", "place", "display_name"):
         value = getattr(request, name)
+        if value is not None:
+            fields.append((name, value))
+    fields += _size_fields(request)
+    for name in _SCHEDULING:
+        value = getattr(request.scheduling, name)
         if value is not None:
             fields.append((name, value))
     fields += [("interface", request.interface.value), ("payer", request.payer)]
@@ -120,3 +183,16 @@ def fields_of(request: LaunchRequest) -> tuple[tuple[str, str], ...]:
             text = str(value).lower() if isinstance(value, bool) else str(value)
             fields.append((f"p.{name}", text))
     return tuple(fields)
+
+
+def _size_fields(request: LaunchRequest) -> list[tuple[str, str]]:
+    own = request.resources
+    if own is None:
+        return [] if request.size is None else [("size", request.size)]
+    fields = [
+        ("size", OWN_SIZE),
+        ("cpus", str(own.cpus)),
+        ("memory_gib", f"{own.memory_mib / _GIB:.4f}".rstrip("0").rstrip(".")),
+        ("gpus", str(own.gpus)),
+    ]
+    return fields if own.gpu_type is None else [*fields, ("gpu_type", own.gpu_type)]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from hub.launch.states import EndReason, LaunchState
+from hub.pages.placeviews import NO_DETAIL, Detail, ExpectedStart, JobLine, PlaceCard
 from hub.problems import Problem
 from quota.models import Enforcement, Resource
 from spawners.plan import Interface, MountMode
@@ -131,6 +132,7 @@ class Resources:
     cpus: int
     memory_mib: int
     gpus: int = 0
+    gpu_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,8 @@ class SessionCard:
     ``step`` is its progress in plain words while it is not running. ``is_unknown``: its backend
     does not answer (``step`` says since when). ``is_queued``: it waits for room at its place.
     ``open_url`` is absolute within the site. ``extend_by`` are the offered extensions; empty ones
-    are explained by ``can_extend``.
+    are explained by ``can_extend``. ``jobs`` were submitted from inside it, ``job`` names its own at
+    the scheduler.
     """
 
     launch_id: str
@@ -165,6 +168,8 @@ class SessionCard:
     can_extend: Allowed = Allowed()
     is_unknown: bool = False
     is_queued: bool = False
+    jobs: tuple[JobLine, ...] = ()
+    job: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +231,9 @@ class Hold:
 class Summary:
     """What the engine's dry run says: what will start, or why not.
 
-    ``starts_at`` None means now. ``waiting`` says why not now. ``is_decided``: the rest is known, too;
-    otherwise the refusal is all there is to say.
+    ``start`` None: at once, as where there is no queue. ``waiting`` says why not now, ``scheduling``
+    what the scheduler is told (name, value). ``is_decided``: the rest is known, too; otherwise the
+    refusal is all there is to say.
     """
 
     interface: str
@@ -239,7 +245,9 @@ class Summary:
     template: str = ""
     grants: tuple[Grant, ...] = ()
     holds: tuple[Hold, ...] = ()
-    starts_at: datetime | None = None
+    start: ExpectedStart | None = None
+    is_soonest: bool = False
+    scheduling: tuple[tuple[str, str], ...] = ()
     waiting: str = ""
     refusal: Refusal | None = None
     is_decided: bool = True
@@ -249,7 +257,8 @@ class Summary:
 class Choice:
     """One of several values of a form field.
 
-    ``why`` explains the verdict or why it is not allowed, ``warning`` what to know before taking it.
+    ``why`` explains the verdict or why it is not allowed, ``warning`` what to know before taking it,
+    ``facts`` are small print. A size says what it is in ``resources``.
     """
 
     value: str
@@ -259,6 +268,8 @@ class Choice:
     is_allowed: bool = True
     detail: str = ""
     warning: str = ""
+    facts: str = ""
+    resources: Resources | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,7 +344,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class FormView:
-    """The form for a new session, complete: Start works at once. ``chosen`` None: no data."""
+    """The form for a new session, complete: Start works at once. ``chosen`` None: no data.
+
+    ``own_size`` is the chosen size of one's own in words, empty where it is one of ``sizes``.
+    """
 
     chosen: DatasetChoice | None
     data: DataChoices
@@ -347,6 +361,9 @@ class FormView:
     parameters: tuple[Parameter, ...] = ()
     display_name: str = ""
     max_walltime: timedelta = timedelta(hours=8)
+    places: tuple[PlaceCard, ...] = ()
+    detail: Detail = NO_DETAIL
+    own_size: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,6 +412,7 @@ class ProgressView:
     ended_at: datetime | None = None
     actions: tuple[Action, ...] = ()
     returns_to: str = ""
+    log_path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

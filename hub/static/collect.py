@@ -28,7 +28,7 @@ LIBRARIES = {
 """Logical name → file in ``node_modules``."""
 
 STYLES = {
-    "panhub.css": ("tokens", "base", "components", "pages"),
+    "panhub.css": ("tokens", "base", "components", "pages", "places"),
     "hub.css": ("tokens", "hub"),
 }
 """Stylesheet → its parts in ``src/css``, in order. ``hub.css`` dresses the hub's own pages."""

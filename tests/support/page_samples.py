@@ -11,6 +11,18 @@ from random import Random
 from typing import Any
 
 from hub.launch.states import EndReason, LaunchState
+from hub.pages.placeviews import (
+    Detail,
+    ExpectedStart,
+    FreeLine,
+    GpuChoice,
+    JobLine,
+    NumberField,
+    Option,
+    PlaceCard,
+    PlaceState,
+    Share,
+)
 from hub.pages.views import (
     Action,
     AllocationEdit,
@@ -165,11 +177,47 @@ QUEUED = replace(
     launch_id="91ab12cd34ef5602",
     title="Tomography, bone 4",
     state=LaunchState.SUBMITTED,
-    step="Waiting for a free GPU, place 3.",
+    step="Waiting for free GPUs: all that fit are in use.",
     is_queued=True,
+    requested_at=ago(minutes=3),
     expected_start=ahead(minutes=24),
-    resources=Resources("G", 8, 65536, 1),
-    place="Slurm gpu",
+    resources=Resources("G", 8, 65536, 1, "a100"),
+    place="GPU nodes",
+    job="Slurm job 4711 on pan",
+)
+QUEUED_LONG = replace(
+    QUEUED,
+    launch_id="91ab12cd34ef5603",
+    title="Tomography, bone 5",
+    step="Waiting for its turn: other jobs have a higher priority.",
+    requested_at=ago(hours=31),
+    expected_start=None,
+)
+WITH_JOBS = replace(
+    RUNNING,
+    launch_id="92ab12cd34ef5604",
+    title="Dask on the LaB6 series",
+    place="CPU nodes",
+    job="Slurm job 4700 on pan",
+    jobs=(
+        JobLine("4712", "dask-worker", "running", "good", "play-circle-fill", started_at=ago(minutes=14)),
+        JobLine(
+            "4713",
+            "dask-worker",
+            "waiting",
+            "info",
+            "hourglass-split",
+            reason="Waiting for its turn: other jobs have a higher priority.",
+        ),
+        JobLine(
+            "4709",
+            "fit_all_peaks_of_the_furnace_run_with_a_long_name.sh",
+            "failed",
+            "bad",
+            "x-octagon",
+            ended_at=ago(minutes=31),
+        ),
+    ),
 )
 ENDING_SOON = replace(
     RUNNING,
@@ -313,6 +361,9 @@ HOME = HomeView(
     recent=RECENT,
     meters=(PROPOSAL_METER, PERSON_METER, SESSIONS_METER),
 )
+HOME_SLURM = HomeView(
+    cards=(WITH_JOBS, QUEUED, QUEUED_LONG, ENDING_SOON), meters=(PROPOSAL_METER, PERSON_METER)
+)
 HOME_FAULTS = HomeView(
     cards=(UNKNOWN, QUEUED, STOPPING),
     notices=(
@@ -424,7 +475,7 @@ SUMMARY = Summary(
 REFUSED_SUMMARY = replace(SUMMARY, refusal=QUOTA_REFUSAL, holds=())
 LATER_SUMMARY = replace(
     SUMMARY,
-    starts_at=ahead(minutes=35),
+    start=ExpectedStart(ahead(minutes=35), is_estimate=True),
     waiting="All 2 GPUs are taken; one is free at the end of another session.",
     place="Slurm gpu",
 )
@@ -446,19 +497,137 @@ TEMPLATE_CHOICES = (
         is_allowed=False,
     ),
 )
+NOW_START = ExpectedStart(NOW, is_now=True)
+SOONEST_CARD = PlaceCard(
+    "soonest", "Soonest", takes="CPU nodes", is_soonest=True, is_chosen=True, start=NOW_START
+)
+CPU_CARD = PlaceCard(
+    "cpu",
+    "CPU nodes",
+    note="Slurm · x86_64",
+    start=NOW_START,
+    free=(FreeLine("CPU", 412, 640), FreeLine("Memory", 1_250_000, 2_560_000, is_memory=True)),
+    nodes_free=4,
+    nodes_total=10,
+    jobs_pending=0,
+)
+GPU_CARD = PlaceCard(
+    "gpu",
+    "GPU nodes",
+    note="Slurm · x86_64",
+    start=ExpectedStart(ahead(minutes=21), is_estimate=True),
+    free=(
+        FreeLine("CPU", 40, 128),
+        FreeLine("Memory", 180_000, 1_024_000, is_memory=True),
+        FreeLine("A100", 1, 8),
+        FreeLine("H100", 0, 4),
+    ),
+    nodes_free=0,
+    nodes_total=3,
+    jobs_pending=12,
+    as_of=ago(seconds=12),
+)
+POWER_CARD = PlaceCard(
+    "power",
+    "Power nodes",
+    state=PlaceState.UNFIT,
+    note="Slurm · ppc64le",
+    why="“Photon and neutron basics” is not built for ppc64le",
+    free=(FreeLine("CPU", 320, 320), FreeLine("Memory", 1_000_000, 1_000_000, is_memory=True)),
+    nodes_free=2,
+    nodes_total=2,
+    jobs_pending=0,
+)
+LOCAL_CARD = PlaceCard(
+    "local",
+    "This machine",
+    is_chosen=True,
+    start=NOW_START,
+    free=(FreeLine("CPU", 6, 8), FreeLine("Memory", 20_000, 24_000, is_memory=True)),
+)
+PLACES = (SOONEST_CARD, CPU_CARD, GPU_CARD, POWER_CARD)
+PLACES_FAULTY = (
+    PlaceCard(
+        "soonest",
+        "Soonest",
+        takes="GPU nodes",
+        is_soonest=True,
+        start=ExpectedStart(ahead(hours=19), is_estimate=True),
+    ),
+    replace(
+        GPU_CARD, start=ExpectedStart(ahead(hours=19), is_estimate=True), as_of=ago(minutes=6), is_old=True
+    ),
+    replace(CPU_CARD, start=ExpectedStart(None), is_chosen=True, jobs_pending=412),
+    PlaceCard(
+        "old",
+        "Old nodes",
+        PlaceState.DOWN,
+        "Slurm · x86_64",
+        "The partition “old” is down: all of its nodes are drained for the cooling works",
+    ),
+    PlaceCard(
+        "staff",
+        "Staff nodes",
+        PlaceState.CLOSED,
+        "Slurm · x86_64",
+        "Only for the accounts staff and it",
+        nodes_free=1,
+        nodes_total=4,
+        jobs_pending=3,
+    ),
+    POWER_CARD,
+)
+DETAIL = Detail(
+    has_own_size=True,
+    shares=(
+        Share(1, "Minimum", 3),
+        Share(16, "Quarter", 62),
+        Share(32, "Half", 125),
+        Share(48, "Your most", 187),
+        Share(64, "Whole node", 250, is_allowed=False, why="At most 48 CPU here for you"),
+    ),
+    cpus=NumberField(most=48, hint="A node here has 64 CPU; at most 48 for you."),
+    memory=NumberField(most=250, hint="A node here has 250 GB."),
+    gpu_counts=((0, False), (1, False), (2, False), (4, False)),
+    gpu_types=(
+        GpuChoice("", "Any", 4, is_chosen=True),
+        GpuChoice("a100", "A100", 4, 1, 8),
+        GpuChoice("h100", "H100", 2, 0, 4),
+    ),
+    reservations=(
+        Option("", "None", is_chosen=True),
+        Option("ma1234_shift", "ma1234_shift", False, ago(hours=2), ahead(hours=6), is_open=True),
+        Option("ma1234_night", "ma1234_night", False, ahead(hours=26), ahead(hours=34)),
+    ),
+    accounts=(
+        Option("", "Default (users)", is_chosen=True),
+        Option("users", "users"),
+        Option("id22", "id22"),
+    ),
+    qos=(Option("", "Default (normal)", is_chosen=True), Option("normal", "normal"), Option("long", "long")),
+)
+DETAIL_SET = replace(
+    DETAIL,
+    shares=tuple(replace(share, is_chosen=share.cpus == 16) for share in DETAIL.shares),
+    memory=replace(DETAIL.memory, value="96"),
+    gpu_counts=((0, False), (1, False), (2, True), (4, False)),
+    gpu_types=tuple(replace(kind, is_chosen=kind.value == "a100") for kind in DETAIL.gpu_types),
+    is_open=True,
+)
+PLACED_SUMMARY = replace(SUMMARY, place="CPU nodes", start=NOW_START, is_soonest=True)
 FORM = FormView(
     chosen=CHOSEN,
     data=DATA,
     templates=TEMPLATE_CHOICES,
     interfaces=(Choice("lab", "JupyterLab", is_chosen=True),),
     profiles=(
-        Choice("lab", "JupyterLab on this machine", "6 of 8 CPU free, starts now", is_chosen=True),
-        Choice("gpu", "Slurm gpu", "Only for members of tomography groups", is_allowed=False),
+        Choice("lab", "JupyterLab", "Notebooks, terminals and files beside the data", is_chosen=True),
+        Choice("tomo", "Tomography", "Only for members of tomography groups", is_allowed=False),
     ),
     sizes=(
-        Choice("s", "S", detail="1 CPU · 2 GB"),
-        Choice("m", "M", detail="2 CPU · 4 GB", is_chosen=True),
-        Choice("l", "L", detail="4 CPU · 8 GB"),
+        Choice("s", "S", detail="1 CPU · 2 GB", resources=SMALL),
+        Choice("m", "M", detail="2 CPU · 4 GB", is_chosen=True, resources=MEDIUM),
+        Choice("l", "L", detail="4 CPU · 8 GB", resources=Resources("L", 4, 8192)),
         Choice("xl", "XL", detail="8 CPU · 16 GB", why="Only 6 CPU are free", is_allowed=False),
     ),
     durations=(
@@ -494,6 +663,40 @@ FORM = FormView(
         Parameter("mask", "Use the detector mask", "boolean", default="true"),
     ),
     summary=SUMMARY,
+    places=(LOCAL_CARD,),
+    max_walltime=timedelta(hours=8),
+)
+SLURM_FORM = replace(
+    FORM,
+    profiles=(
+        Choice(
+            "lab",
+            "JupyterLab",
+            "Notebooks, terminals and files beside the data",
+            is_chosen=True,
+            facts="Photon and neutron basics · modules pan/2026.2, cuda/12.4 · for x86_64",
+        ),
+        *FORM.profiles[1:],
+    ),
+    places=PLACES,
+    detail=DETAIL,
+    summary=PLACED_SUMMARY,
+    parameters=(),
+)
+OWN_FORM = replace(
+    SLURM_FORM,
+    places=tuple(replace(place, is_chosen=place.value == "gpu") for place in PLACES),
+    sizes=tuple(replace(size, is_chosen=False) for size in FORM.sizes),
+    detail=DETAIL_SET,
+    own_size="16 CPU · 96 GB · 2 A100 GPUs",
+    summary=replace(
+        PLACED_SUMMARY,
+        place="GPU nodes",
+        is_soonest=False,
+        resources=Resources("Own", 16, 98304, 2, "a100"),
+        start=ExpectedStart(ahead(minutes=21), is_estimate=True),
+        scheduling=(("account", "id22"), ("reservation", "ma1234_shift")),
+    ),
 )
 
 EVENTS = (
@@ -510,6 +713,17 @@ STEPS = (
     Step("Open"),
 )
 PROGRESS = ProgressView(PENDING, STEPS, EVENTS)
+WAITING = ProgressView(
+    QUEUED,
+    (
+        Step("Access and quota checked", ago(minutes=3)),
+        Step("Quota held", ago(minutes=3)),
+        Step("Handed to the scheduler", ago(minutes=3)),
+        Step("Waiting in the queue", is_current=True),
+        Step("Server answers"),
+    ),
+    EVENTS,
+)
 READY = ProgressView(
     RUNNING, tuple(replace(step, at=step.at or NOW, is_current=False) for step in STEPS), EVENTS
 )
@@ -543,6 +757,68 @@ ENDED = ProgressView(
         Action(
             "Relaunch", ("launches", "x", "relaunch"), method="post", icon="arrow-repeat", is_primary=True
         ),
+    ),
+)
+
+
+def _failed(reason: EndReason, title: str, detail: str, hint: str, *actions: Action) -> ProgressView:
+    """A session on Slurm that ended so."""
+    again = (
+        Action("Start again", ("launches", "x", "relaunch"), method="post", icon="arrow-repeat"),
+        Action("Change something", ("new",), (("from", "x"),), icon="sliders"),
+    )
+    return replace(
+        FAILED,
+        card=replace(FAILED.card, place="CPU nodes", job="Slurm job 4711 on pan"),
+        steps=READY.steps[:4],
+        refusal=Refusal(
+            Problem(f"launch_{reason.value}", 500, title, detail, hint), actions=(*actions, *again)
+        ),
+        end_reason=reason,
+        actions=(),
+        log_path="~/.panhub/logs/3f9c0a7b21de4455.log",
+        returns_to="",
+    )
+
+
+SLURM_FAILURES = {
+    "out-of-memory": _failed(
+        EndReason.OUT_OF_MEMORY,
+        "The session used more memory than its size has",
+        "Slurm says: OUT_OF_MEMORY, exit code 0:125.",
+        "Start it again with a larger size.",
+        Action(
+            "Again with 8 GB", ("new",), (("size", "l"), ("place", "cpu")), icon="memory", is_primary=True
+        ),
+    ),
+    "preempted": _failed(
+        EndReason.PREEMPTED,
+        "The scheduler ended the session to make room for a job of higher priority",
+        "Slurm says: PREEMPTED after 41 min.",
+        "Start it again: it waits for its turn anew.",
+    ),
+    "node-failure": _failed(
+        EndReason.NODE_FAILURE,
+        "The node of the session failed",
+        "Slurm says: NODE_FAIL on cpu-17 (<b>Not responding</b>).",
+        "The fault was the machine's, not yours: start it again.",
+    ),
+    "cancelled-outside": _failed(
+        EndReason.CANCELLED_BY_SCHEDULER,
+        "The session's job was cancelled at the scheduler, not here",
+        "Slurm says: CANCELLED by root.",
+        "If that was not you, ask the operators of the cluster.",
+    ),
+}
+TIME_LIMIT = replace(
+    ENDED,
+    end_reason=EndReason.TIME_LIMIT,
+    card=replace(ENDED.card, job="Slurm job 4711 on pan"),
+    log_path="~/.panhub/logs/3f9c0a7b21de4455.log",
+    actions=(
+        Action("Again for 8 h", ("new",), (("walltime_s", "28800"),), icon="clock-history", is_primary=True),
+        Action("Start again", ("launches", "x", "relaunch"), method="post", icon="arrow-repeat"),
+        Action("Change something", ("new",), (("from", "x"),), icon="sliders"),
     ),
 )
 
@@ -716,12 +992,27 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
             replace(REFUSED_SUMMARY, refusal=ACCESS_REFUSAL, grants=()), (("input", "dataset:nothing"),)
         ),
     ),
+    "new-slurm": _page("new.html", form=SLURM_FORM),
+    "new-detail": _page("new.html", form=OWN_FORM),
+    "new-faults": _page(
+        "new.html",
+        form=replace(
+            SLURM_FORM,
+            places=PLACES_FAULTY,
+            summary=replace(PLACED_SUMMARY, is_soonest=False, start=ExpectedStart(None)),
+        ),
+    ),
+    "home-slurm": _page("home.html", position="0-0", home=HOME_SLURM),
     "progress": _page("progress.html", progress=PROGRESS),
-    "progress-queued": _page("progress.html", progress=replace(PROGRESS, card=QUEUED)),
+    "progress-queued": _page("progress.html", progress=WAITING),
+    "progress-queued-long": _page("progress.html", progress=replace(WAITING, card=QUEUED_LONG)),
+    "progress-jobs": _page("progress.html", progress=replace(READY, card=WITH_JOBS)),
     "progress-ready": _page("progress.html", progress=READY),
     "progress-failed": _page("progress.html", progress=FAILED),
     "progress-refused": _page("progress.html", progress=REFUSED),
     "progress-ended": _page("progress.html", progress=ENDED),
+    **{f"progress-{name}": _page("progress.html", progress=view) for name, view in SLURM_FAILURES.items()},
+    "progress-time-limit": _page("progress.html", progress=TIME_LIMIT),
     "progress-unknown": _page("progress.html", progress=replace(READY, card=UNKNOWN)),
     "data": _page("data.html", data=DATA),
     "data-none": _page("data.html", data=DataChoices((), query="unobtainium")),
@@ -741,6 +1032,8 @@ PARTS: dict[str, tuple[str, dict[str, Any]]] = {
     "meters": _page("parts/meters.html", meters=HOME.meters),
     "data": _page("parts/data_choices.html", data=DATA),
     "form": _page("parts/form.html", form=FORM),
+    "form-slurm": _page("parts/form.html", form=OWN_FORM),
+    "places": _page("parts/places.html", places=PLACES_FAULTY),
     "summary": _page("parts/summary.html", summary=SUMMARY),
     "summary-refused": _page("parts/summary.html", summary=REFUSED_SUMMARY),
     "progress": _page("parts/progress.html", progress=PROGRESS),

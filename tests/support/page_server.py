@@ -25,6 +25,7 @@ _PART_OF_PATH = {
     "data": "data",
     "form": "form",
     "summary": "summary",
+    "places": "places",
     "sessions": "sessions",
     "recent": "recent",
     "meters": "meters",

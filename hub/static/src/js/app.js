@@ -1,5 +1,5 @@
 // What does every page do by itself? Local times, popovers, tables, live parts, and word of faults.
-import { runDown, showLocalTimes } from "./times.js";
+import { moveOn, runDown, showLocalTimes } from "./times.js";
 
 const TICK_MS = 15_000;
 const RECONNECT_MS = 3_000;
@@ -187,6 +187,7 @@ window.addEventListener("pageshow", () => {
 
 function dress(root) {
   showLocalTimes(root);
+  moveOn(root);
   runDown(root);
   for (const table of root.querySelectorAll("table")) makeSortable(table);
   for (const input of root.querySelectorAll("[data-filter]")) {
@@ -199,5 +200,8 @@ function dress(root) {
 dress(document);
 document.querySelector(".nav [aria-current]")?.scrollIntoView({ inline: "center", block: "nearest", behavior: "instant" });
 document.addEventListener("htmx:load", (event) => dress(event.detail.elt.parentElement ?? document));
-setInterval(() => runDown(document), TICK_MS);
+setInterval(() => {
+  runDown(document);
+  moveOn(document);
+}, TICK_MS);
 if (document.body.dataset.events) followChanges(document.body.dataset.events);

@@ -29,11 +29,43 @@ export function duration(seconds) {
   return hours % 24 ? `${Math.floor(hours / 24)} d ${hours % 24} h` : `${hours / 24} d`;
 }
 
+const NOW_MS = 30_000;
+const FIVE_MIN_MS = 300_000;
+const START = new Intl.DateTimeFormat(LOCALE, { weekday: "short", day: "numeric", month: "short" });
+
+/** When something starts, as the server says it in UTC: `now`, `in about 20 min`, `tomorrow about 09:00`. */
+export function startWords(date, now = new Date()) {
+  const left = date - now;
+  if (left <= NOW_MS) return "now";
+  let minutes = Math.max(1, Math.round(left / 60_000));
+  if (minutes >= 10) minutes = 5 * Math.round(minutes / 5);
+  if (minutes < 60) return `in about ${minutes} min`;
+  const rounded = new Date(FIVE_MIN_MS * Math.round(date / FIVE_MIN_MS));
+  const tomorrow = new Date(now);
+  tomorrow.setDate(tomorrow.getDate() + 1);
+  let day = START.format(rounded);
+  if (TODAY.format(rounded) === TODAY.format(now)) day = "today";
+  else if (TODAY.format(rounded) === TODAY.format(tomorrow)) day = "tomorrow";
+  return `${day} about ${localTime(rounded, "time")}`;
+}
+
+const MOVING = { start: startWords, ago: (date) => `${duration((Date.now() - date) / 1000)} ago` };
+
+/** Let what is said of a start or an age go on with time. */
+export function moveOn(root) {
+  for (const element of root.querySelectorAll('time[data-show="start"], time[data-show="ago"]')) {
+    const date = new Date(element.dateTime);
+    const words = Number.isNaN(date.getTime()) ? "" : MOVING[element.dataset.show](date);
+    if (words && element.textContent !== words) element.textContent = words;
+    if (words) element.title ||= FULL.format(date);
+  }
+}
+
 /** Turn every time below `root` into local time, once. */
 export function showLocalTimes(root) {
   for (const element of root.querySelectorAll("time[data-show]:not([title])")) {
     const date = new Date(element.dateTime);
-    if (Number.isNaN(date.getTime())) continue;
+    if (Number.isNaN(date.getTime()) || element.dataset.show in MOVING) continue;
     element.textContent = localTime(date, element.dataset.show);
     element.title = FULL.format(date);
   }
@@ -45,6 +77,8 @@ export function runDown(root) {
     const left = Math.max(0, (new Date(element.dataset.ends) - Date.now()) / 1000);
     const share = Math.min(100, (100 * left) / Math.max(1, Number(element.dataset.walltime)));
     element.querySelector("[data-left]").textContent = duration(left);
+    const near = element.querySelector("[data-near]");
+    if (near) near.hidden = left > Number(near.dataset.near);
     for (const bar of element.querySelectorAll(".bar-first, .bar-second")) bar.setAttribute("width", share);
   }
 }
