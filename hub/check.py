@@ -12,8 +12,7 @@ import os
 import shutil
 import socket
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
-from enum import StrEnum
+from dataclasses import asdict
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -24,58 +23,36 @@ from tornado.httpclient import AsyncHTTPClient
 
 from hub import migrate
 from hub.catalogue.files import CatalogueFileError, load
+from hub.checks.finding import Finding, Level, Trouble, found
+from hub.checks.slurm import check_slurm
 from hub.settings import SERVICE_PREFIX, ConfigError, Settings, load_settings, read_secret
 from profiles.loader import Profiles, ProfilesError, load_profiles
 from spawners.local.bubblewrap import probe
 from templates.catalogue import BUILTIN, Library, TemplateError
 
 _PATIENCE_S = 5.0
-
-
-class Level(StrEnum):
-    """How a finding weighs."""
-
-    FINE = "fine"
-    WARNING = "warning"
-    FAULT = "fault"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What one check found. ``mend`` says what to do, unless all is fine."""
-
-    check: str
-    level: Level
-    text: str
-    mend: str = ""
-
-    @property
-    def is_fine(self) -> bool:
-        """Whether the service can do its work with it."""
-        return self.level is not Level.FAULT
-
-
-@dataclass(frozen=True, slots=True)
-class _Trouble(Exception):  # noqa: N818 - it is a warning as often as an error
-    text: str
-    mend: str
-    level: Level = Level.FAULT
+_READING_S = 120.0
+"""Longest time for what reads files: a large catalogue on a slow file system takes a while."""
 
 
 Check = Callable[[Settings], str] | Callable[[Settings], Awaitable[str]]
 
 
-async def run_checks(config: Path) -> tuple[Finding, ...]:
+async def run_checks(config: Path, person: str | None = None) -> tuple[Finding, ...]:
     """Check a configuration and what it names.
 
-    A file that cannot be read as configuration is the one finding then.
+    A file that cannot be read as configuration is the one finding then. ``person`` is the POSIX
+    account as whom the nodes of Slurm clusters are looked at; None leaves them out.
     """
     try:
         settings = await asyncio.to_thread(load_settings, config)
     except ConfigError as error:
         return (Finding("configuration", Level.FAULT, str(error), "Correct the keys that are named."),)
-    found = await asyncio.gather(*(_run(name, check, settings) for name, check in CHECKS.items()))
-    return (Finding("configuration", Level.FINE, f"{config} is valid"), *found)
+    run, slurm = await asyncio.gather(
+        asyncio.gather(*(_run(name, check, settings) for name, check in CHECKS.items())),
+        _run_slurm(settings, person),
+    )
+    return (Finding("configuration", Level.FINE, f"{config} is valid"), *run, *slurm)
 
 
 def to_json(findings: Sequence[Finding]) -> str:
@@ -101,18 +78,19 @@ _SIGNS = {Level.FINE: "ok     ", Level.WARNING: "warning", Level.FAULT: "FAULT  
 
 
 async def _run(name: str, check: Check, settings: Settings) -> Finding:
+    if asyncio.iscoroutinefunction(check):
+        answer, timeout_s = check(settings), 3 * _PATIENCE_S
+    else:
+        answer, timeout_s = asyncio.to_thread(check, settings), _READING_S
+    return await found(name, answer, timeout_s=timeout_s)
+
+
+async def _run_slurm(settings: Settings, person: str | None) -> list[Finding]:
     try:
-        if asyncio.iscoroutinefunction(check):
-            text = await asyncio.wait_for(check(settings), 3 * _PATIENCE_S)
-        else:
-            text = await asyncio.to_thread(check, settings)
-    except _Trouble as trouble:
-        return Finding(name, trouble.level, trouble.text, trouble.mend)
-    except Exception as error:
-        return Finding(
-            name, Level.FAULT, f"{type(error).__name__}: {error}", "Report this to the developers."
-        )
-    return Finding(name, Level.FINE, text)
+        profiles = await asyncio.to_thread(_profiles, settings)
+    except Trouble:
+        profiles = None  # `check_profiles` says what is wrong with them
+    return await check_slurm(settings, profiles, person)
 
 
 def check_secrets(settings: Settings) -> str:
@@ -133,7 +111,7 @@ def check_secrets(settings: Settings) -> str:
             troubles.append(str(error))
     if troubles:
         mend = "Make each with: (umask 077; openssl rand -hex 32 > FILE), owned by the account that reads it."
-        raise _Trouble("\n".join(troubles), mend)
+        raise Trouble("\n".join(troubles), mend)
     _check_key(settings.hub.crypt_key_file)
     _check_key(settings.hub.cookie_secret_file)
     return f"{len(files)} files, readable by their owner only"
@@ -147,21 +125,21 @@ def _check_key(path: Path) -> None:
         is_right = False
     if not is_right:
         mend = f"Make it anew with: openssl rand -hex 32 > {path}"
-        raise _Trouble(f"{path}: the key must be 64 hexadecimal digits", mend)
+        raise Trouble(f"{path}: the key must be 64 hexadecimal digits", mend)
 
 
 def check_database(settings: Settings) -> str:
     """The service's database answers and is at this version's revision."""
     url = settings.database.url
     if url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists():
-        raise _Trouble(f"{url} is not there yet", "Run: panhub database upgrade", Level.WARNING)
+        raise Trouble(f"{url} is not there yet", "Run: panhub database upgrade", Level.WARNING)
     try:
         differences = migrate.check(url)
     except SQLAlchemyError as error:
         cause = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise _Trouble(f"no answer: {cause}", "Start the database, or correct database.url.") from error
+        raise Trouble(f"no answer: {cause}", "Start the database, or correct database.url.") from error
     if differences:
-        raise _Trouble("\n".join(differences), "Stop the service, then run: panhub database upgrade")
+        raise Trouble("\n".join(differences), "Stop the service, then run: panhub database upgrade")
     return f"is at revision {migrate.newest()}"
 
 
@@ -180,7 +158,7 @@ def check_profiles(settings: Settings) -> str:
             missing.append(f"environment {name}: no {program}")
     if missing:
         mend = "Install the environment from its lock file, or correct its prefix."
-        raise _Trouble("\n".join(missing), mend)
+        raise Trouble("\n".join(missing), mend)
     return f"{len(profiles.profiles)} profiles, {len(profiles.environments)} environments"
 
 
@@ -188,7 +166,7 @@ def _profiles(settings: Settings) -> Profiles:
     try:
         return load_profiles(settings.profiles.file, environments_root=settings.profiles.environments_root)
     except ProfilesError as error:
-        raise _Trouble(str(error), "Correct the lines that are named.") from error
+        raise Trouble(str(error), "Correct the lines that are named.") from error
 
 
 def check_templates(settings: Settings) -> str:
@@ -197,7 +175,7 @@ def check_templates(settings: Settings) -> str:
     try:
         library = Library.load((*shipped, *settings.templates.folders))
     except (TemplateError, OSError) as error:
-        raise _Trouble(str(error), "Correct the template, or take its folder out.") from error
+        raise Trouble(str(error), "Correct the template, or take its folder out.") from error
     return f"{len(library.all())} templates"
 
 
@@ -206,7 +184,7 @@ def check_catalogue(settings: Settings) -> str:
     try:
         index = load(settings.catalogue.folder)
     except CatalogueFileError as error:
-        raise _Trouble(str(error), "Correct the file that is named.") from error
+        raise Trouble(str(error), "Correct the file that is named.") from error
     return f"{index.facility.name}: files are valid"
 
 
@@ -214,7 +192,7 @@ def check_data(settings: Settings) -> str:
     """The data root can be read."""
     root = settings.data.root
     if not root.is_dir() or not os.access(root, os.R_OK | os.X_OK):
-        raise _Trouble(f"{root} cannot be read", "Mount the storage, or correct data.root.")
+        raise Trouble(f"{root} cannot be read", "Mount the storage, or correct data.root.")
     return f"{root} can be read"
 
 
@@ -227,7 +205,7 @@ def check_isolation(settings: Settings) -> str:
         return isolation.reason
     level = Level.FAULT if settings.local.isolation == "required" else Level.WARNING
     text = f"{isolation.reason}: sessions on this machine are not kept from each other's files"
-    raise _Trouble(text, "Install bubblewrap (apt install bubblewrap) and allow user namespaces.", level)
+    raise Trouble(text, "Install bubblewrap (apt install bubblewrap) and allow user namespaces.", level)
 
 
 def check_state(settings: Settings) -> str:
@@ -235,9 +213,9 @@ def check_state(settings: Settings) -> str:
     for folder in (settings.service.state, settings.local.state):
         there = next(path for path in (folder, *folder.parents) if path.exists())
         if not os.access(there, os.W_OK):
-            raise _Trouble(f"{there} cannot be written", f"Give it to the service's account: chown … {there}")
+            raise Trouble(f"{there} cannot be written", f"Give it to the service's account: chown … {there}")
         if folder.exists() and folder.stat().st_mode & 0o077:
-            raise _Trouble(f"{folder} is open to others", f"Run: chmod 700 {folder}")
+            raise Trouble(f"{folder} is open to others", f"Run: chmod 700 {folder}")
     return "folders can be written"
 
 
@@ -247,10 +225,10 @@ async def check_identity(settings: Settings) -> str:
     status, body = await _get(f"{issuer}/.well-known/openid-configuration")
     mend = "Start the provider, or correct identity.issuer: it must be exactly what the provider states."
     if status != HTTPStatus.OK:
-        raise _Trouble(f"{issuer} does not answer ({_said(status)})", mend)
+        raise Trouble(f"{issuer} does not answer ({_said(status)})", mend)
     stated = json.loads(body).get("issuer")
     if stated != issuer:
-        raise _Trouble(f"the provider calls itself {stated}, not {issuer}", mend)
+        raise Trouble(f"the provider calls itself {stated}, not {issuer}", mend)
     return f"{issuer} answers"
 
 
@@ -263,11 +241,11 @@ async def check_proxy(settings: Settings) -> str:
         return f"{url} answers"
     if status == HTTPStatus.FORBIDDEN:
         mend = "Start it with CONFIGPROXY_AUTH_TOKEN set to the content of hub.proxy_token_file."
-        raise _Trouble(f"{url} does not take our token", mend)
+        raise Trouble(f"{url} does not take our token", mend)
     installed = Path(__file__).parents[1] / "node_modules/.bin/configurable-http-proxy"
     if not installed.exists() and shutil.which("configurable-http-proxy") is None:
-        raise _Trouble("configurable-http-proxy is not installed", "Run npm ci, with Node 20 or newer.")
-    raise _Trouble(f"{url} does not answer ({_said(status)})", "Start the proxy.", Level.WARNING)
+        raise Trouble("configurable-http-proxy is not installed", "Run npm ci, with Node 20 or newer.")
+    raise Trouble(f"{url} does not answer ({_said(status)})", "Start the proxy.", Level.WARNING)
 
 
 async def check_hub(settings: Settings) -> str:
@@ -276,9 +254,7 @@ async def check_hub(settings: Settings) -> str:
     url = f"{settings.hub.api_url}/user"
     status, _ = await _get(url, Authorization=f"token {token}")
     if status == HTTPStatus.FORBIDDEN:
-        raise _Trouble(
-            "the hub does not take the service's token", "Restart the hub with this configuration."
-        )
+        raise Trouble("the hub does not take the service's token", "Restart the hub with this configuration.")
     if status not in (HTTPStatus.OK, HTTPStatus.NOT_FOUND):
         _check_port_is_free(settings.hub.bind, settings.hub.port, "the hub")
     return f"{settings.hub.api_url} answers"
@@ -301,8 +277,8 @@ def _check_port_is_free(host: str, port: int, who: str) -> None:
             probe_socket.bind((host, port))
         except OSError as error:
             mend = f"Stop what listens there, or give {who} another port."
-            raise _Trouble(f"{host}:{port} is not to be had: {error.strerror}", mend) from error
-    raise _Trouble(f"{who} does not run; port {port} is free", f"Start {who}.", Level.WARNING)
+            raise Trouble(f"{host}:{port} is not to be had: {error.strerror}", mend) from error
+    raise Trouble(f"{who} does not run; port {port} is free", f"Start {who}.", Level.WARNING)
 
 
 async def check_public_url(settings: Settings) -> str:
@@ -313,7 +289,7 @@ async def check_public_url(settings: Settings) -> str:
         return f"{settings.site.public_url} answers"
     host = urlsplit(settings.site.public_url).hostname
     mend = f"Look whether {host} leads to the proxy and the hub runs."
-    raise _Trouble(f"{url} does not answer ({_said(status)})", mend, Level.WARNING)
+    raise Trouble(f"{url} does not answer ({_said(status)})", mend, Level.WARNING)
 
 
 async def _get(url: str, **headers: str) -> tuple[int, bytes]:

@@ -37,6 +37,12 @@ def parser() -> argparse.ArgumentParser:
     check = _add(commands, "check", _check, "look at configuration and surroundings, say what to mend")
     _add_config(check)
     check.add_argument("--json", action="store_true", help="answer in JSON")
+    check.add_argument(
+        "--as",
+        dest="person",
+        metavar="USER",
+        help="look at Slurm's nodes too, by a small job of this person in each partition",
+    )
     database = _add(commands, "database", _database, "look after the service's database")
     database.add_argument("action", choices=["upgrade"], help="upgrade: bring its tables up to date")
     _add_config(database)
@@ -147,7 +153,7 @@ def _check(options: argparse.Namespace) -> int:
     from hub.settings import ConfigError
 
     try:
-        findings = asyncio.run(run_checks(_config(options)))
+        findings = asyncio.run(run_checks(_config(options), options.person))
     except ConfigError as error:
         return _fail(str(error))
     print(to_json(findings) if options.json else to_text(findings))

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,10 @@ OLD_PYTHON = NO_PYTHON | 8
 OTHER_ACCOUNT = NO_PYTHON | 16
 CRASHED = NO_PYTHON | 24
 
+HUB_SIGN = '"version"'
+SERVICE_SIGN = "urn:panhub:problem:"
+"""What the answers of hub and service hold; whatever else may listen there does not say it."""
+
 _PATIENCE_S = 10
 _MOST_BYTES = 65536
 
@@ -42,10 +47,10 @@ def look(asked: dict[str, Any]) -> int:
     if not is_account(asked):
         return OTHER_ACCOUNT
     found = 0
-    if asked["hub"] and fetch(asked["hub"], '"version"') is None:
+    if asked["hub"] and fetch(asked["hub"], HUB_SIGN) is None:
         found |= HUB
     if asked["service"]:
-        answered = fetch(asked["service"], '"status"')
+        answered = fetch(asked["service"], SERVICE_SIGN)
         if answered is None:
             found |= SERVICE
         elif answered > asked["clock_s"]:
@@ -70,15 +75,21 @@ def is_account(asked: dict[str, Any]) -> bool:
         return False
 
 
-def fetch(url: str, mark: str) -> float | None:
+def fetch(url: str, sign: str) -> float | None:
     """Seconds by which the clock of who answers differs from ours; None: no answer, or not of ours."""
     # Sessions go there without a proxy too.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(url, timeout=_PATIENCE_S) as answer:
+        answer = opener.open(url, timeout=_PATIENCE_S)
+    except urllib.error.HTTPError as refused:
+        answer = refused  # it is an answer: nothing lies at this address
+    except (OSError, ValueError):
+        return None
+    try:
+        with answer:
             now = time.time()
             stated = email.utils.parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
-            is_ours = mark in answer.read(_MOST_BYTES).decode("utf-8", "replace")
+            is_ours = sign in answer.read(_MOST_BYTES).decode("utf-8", "replace")
     except (OSError, ValueError, TypeError):
         return None
     return abs(now - stated) if is_ours else None
