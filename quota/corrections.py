@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from quota.models import AccountRef, Entry, EntryKind, Limit, Meter, Resource
+from quota.models import METERED, AccountRef, Entry, EntryKind, Limit, Meter, Resource
 from quota.standing import Standing
 from quota.store import Balance, NewEntry, Store
 
@@ -38,16 +38,23 @@ def give(
     """Put an operator's allocation in force, or withdraw it where ``limit`` is None."""
     if limit is not None and limit.amount < 0:
         raise CorrectionError("an allocation cannot be negative")
+    _refuse_metered(resource)
     balance = standing.take(store, account, resource, now=note.at)
     if not store.has_entry(note.key):
         balance = _give(standing, store, balance, limit, note)
     return standing.meter(balance)
 
 
+def _refuse_metered(resource: Resource) -> None:
+    if resource in METERED:
+        raise CorrectionError(f"{resource.value} are only recorded: nothing of them is given or corrected")
+
+
 def adjust(
     standing: Standing, store: Store, account: AccountRef, resource: Resource, amount: int, note: Note
 ) -> Meter:
     """Change what counts as used in the present window by ``amount``."""
+    _refuse_metered(resource)
     if resource is Resource.SESSIONS:
         raise CorrectionError("sessions are held, never used up: there is nothing to adjust")
     balance = standing.take(store, account, resource, now=note.at)

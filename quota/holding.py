@@ -10,6 +10,7 @@ from typing import NoReturn
 from quota.models import (
     AccountRef,
     EntryKind,
+    ExtensionUndoneError,
     HoldConflictError,
     Holder,
     Holding,
@@ -96,6 +97,51 @@ def enlarge(
     for line, balance in taken:
         store.add_to_hold(first.launch_id, balance.id, line.amount)
     store.add_entries(_entries(first, taken, prefix, "extended", now))
+
+
+def extension(launch_id: str, key: str) -> str:
+    """Beginning of the keys of an extension's entries."""
+    return f"{launch_id}:extend:{key}"
+
+
+def refuse_undone(store: Store, launch_id: str, key: str) -> None:
+    """Raise `ExtensionUndoneError` for an extension that was given back."""
+    if store.has_entry(f"{_undone(launch_id, key)}:0"):
+        raise ExtensionUndoneError(launch_id)
+
+
+def _undone(launch_id: str, key: str) -> str:
+    return f"{launch_id}:unextend:{key}"
+
+
+def give_back(standing: Standing, store: Store, launch_id: str, key: str, now: datetime) -> None:
+    """Take from an open hold what one extension added to it, once."""
+    balances = {
+        hold.account_id: standing.take(store, hold.account, hold.resource, now=now)
+        for hold in store.holds(launch_id)
+    }
+    # Read under the locks, like everywhere: a settlement has released all of it.
+    known = store.holds(launch_id)
+    if not known or not is_open(known) or store.has_entry(f"{_undone(launch_id, key)}:0"):
+        return
+    number = 0
+    while added := store.held_by(f"{extension(launch_id, key)}:{number}"):
+        account_id, amount = added
+        balance = balances[account_id]
+        store.add_to_hold(launch_id, account_id, -amount)
+        store.save(replace(balance, held=balance.held - amount))
+        entry = NewEntry(
+            account_id=account_id,
+            kind=EntryKind.RELEASE,
+            held=-amount,
+            launch_id=launch_id,
+            actor=known[0].username,
+            reason="the extension was refused",
+            at=max(now, balance.span.start),
+            key=f"{_undone(launch_id, key)}:{number}",
+        )
+        store.add_entries([entry])
+        number += 1
 
 
 def same(known: Sequence[HoldRecord], wanted: Sequence[HoldLine]) -> Holding:

@@ -117,6 +117,8 @@ class Ledger:
             If it was settled, or a line is of an account that it does not hold.
         QuotaExceededError
             If an enforced allocation has less left than a line asks; the hold stays as it was.
+        ExtensionUndoneError
+            If it was given back meanwhile (`undo_extension`).
         """
         store = Store(session)
         wanted = holding.merged(lines)
@@ -124,16 +126,21 @@ class Ledger:
             raise UnknownHoldError(launch_id)
         # A launch never comes to hold further accounts, so this can be told before they are locked.
         holding.require_held(known, wanted)
-        prefix = f"{launch_id}:extend:{key}"
+        prefix = holding.extension(launch_id, key)
         taken = holding.take(self._standing, store, wanted, holder, now)
         known = store.holds(launch_id)
         is_repeated = not wanted or store.has_entry(f"{prefix}:0")
         if is_repeated or not holding.is_open(known):
             holding.put_back(store, taken)
+            holding.refuse_undone(store, launch_id, key)
             return holding.as_holding(known) if is_repeated else holding.refuse_settled(known)
         holding.refuse_if_over(self._standing, store, taken)
         holding.enlarge(store, known, taken, prefix, now)
         return holding.as_holding(store.holds(launch_id))
+
+    def undo_extension(self, session: Session, launch_id: str, key: str, *, now: datetime) -> None:
+        """Give back what an extension added. A second call, or after the settlement, changes nothing."""
+        holding.give_back(self._standing, Store(session), launch_id, key, now)
 
     def settle(
         self,
@@ -153,6 +160,7 @@ class Ledger:
         charges
             Measured use in the ledger's units, from the backend's own account; resources left
             out are charged nothing. A charge may exceed its hold. Sessions are never charged.
+            Metered resources (`quota.models.METERED`) need no hold: they go to the reports alone.
         started_at, ended_at
             When it ran: the charge counts in the window of ``now``, but the reports share it
             among the days between. Without them it is all of today.

@@ -2,7 +2,7 @@
 
 An *allocation* gives an account an amount of a resource, for ever or per window. A *hold*
 reserves for one launch, a *charge* is measured use, a *release* returns the rest, an
-*adjustment* corrects. Amounts are whole numbers: CPU-seconds, GPU-seconds, sessions.
+*adjustment* corrects. Amounts are whole numbers: CPU-seconds, GPU-seconds, MiB-seconds, sessions.
 """
 
 from __future__ import annotations
@@ -20,11 +20,22 @@ class AccountKind(StrEnum):
 
 
 class Resource(StrEnum):
-    """What is counted. ``sessions`` is a number of live sessions, the others are used up."""
+    """What is counted. ``sessions`` is a number of live sessions, the others are used up.
+
+    ``mib_seconds`` (allocated memory × time) is metered only, see `METERED`.
+    """
 
     CPU_SECONDS = "cpu_seconds"
     GPU_SECONDS = "gpu_seconds"
+    MIB_SECONDS = "mib_seconds"
     SESSIONS = "sessions"
+
+
+METERED = frozenset({Resource.MIB_SECONDS})
+"""Recorded for the reports when a launch is settled; never given, held, limited or balanced.
+
+Schedulers charge a session's memory by their own rules; here it is shown beside its CPU-hours.
+"""
 
 
 class Enforcement(StrEnum):
@@ -230,3 +241,10 @@ class HoldConflictError(Exception):
 
     def __init__(self, launch_id: str, why: str) -> None:
         super().__init__(f"launch {launch_id}: {why}")
+
+
+class ExtensionUndoneError(HoldConflictError):
+    """This extension was given back before: its key does nothing any more."""
+
+    def __init__(self, launch_id: str) -> None:
+        super().__init__(launch_id, "the extension was given back")

@@ -14,7 +14,17 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from quota.models import AccountKind, AccountRef, Enforcement, Holder, Limit, Resource, Source, Window
+from quota.models import (
+    METERED,
+    AccountKind,
+    AccountRef,
+    Enforcement,
+    Holder,
+    Limit,
+    Resource,
+    Source,
+    Window,
+)
 from quota.windows import midnight
 
 ResourceName = Literal["cpu_hours", "gpu_hours", "sessions"]
@@ -187,7 +197,7 @@ class Policy:
 
     def refuses_unlisted(self, resource: Resource) -> bool:
         """Whether an account that has no allocation of this resource may not use it."""
-        return self._refuses_unlisted and resource is not Resource.SESSIONS
+        return self._refuses_unlisted and resource not in {Resource.SESSIONS, *METERED}
 
     def _limit(self, item: AllocationSettings, source: Source, until: date | None) -> Limit:
         _, unit = _RESOURCES[item.resource]

@@ -8,7 +8,15 @@ from datetime import datetime, tzinfo
 from typing import Any
 
 from quota.holding import is_open
-from quota.models import AccountKind, EntryKind, Resource, SettledLine, Settlement, UnknownHoldError
+from quota.models import (
+    METERED,
+    AccountKind,
+    EntryKind,
+    Resource,
+    SettledLine,
+    Settlement,
+    UnknownHoldError,
+)
 from quota.standing import Standing
 from quota.store import Balance, HoldRecord, NewEntry, Store
 from quota.windows import split_by_day
@@ -44,7 +52,7 @@ def settle(standing: Standing, store: Store, launch_id: str, measured: Measured,
 
 
 def _check(holds: Sequence[HoldRecord], charges: Mapping[Resource, int]) -> None:
-    held = {hold.resource for hold in holds} - {Resource.SESSIONS}
+    held = {hold.resource for hold in holds} - {Resource.SESSIONS} | METERED
     for resource, amount in charges.items():
         if amount < 0:
             raise ValueError(f"a charge cannot be negative: {amount} {resource.value}")
@@ -86,6 +94,11 @@ def _use_rows(holds: Sequence[HoldRecord], measured: Measured, zone: tzinfo) -> 
         # Where a proposal and a person both hold a resource, it was used once: the proposal pays.
         if hold.resource not in payers or hold.account.kind is AccountKind.PROPOSAL:
             payers[hold.resource] = hold
+    amounts = {resource: hold.charged or 0 for resource, hold in payers.items()}
+    if payer := payers.get(Resource.CPU_SECONDS):
+        # Who pays the CPU time is who used the rest of the machine beside it.
+        for resource in METERED & measured.charges.keys():
+            payers[resource], amounts[resource] = payer, measured.charges[resource]
     return [
         {
             "launch_id": hold.launch_id,
@@ -97,7 +110,7 @@ def _use_rows(holds: Sequence[HoldRecord], measured: Measured, zone: tzinfo) -> 
             "amount": amount,
         }
         for resource, hold in payers.items()
-        for day, amount in split_by_day(hold.charged or 0, measured.started_at, measured.ended_at, zone)
+        for day, amount in split_by_day(amounts[resource], measured.started_at, measured.ended_at, zone)
     ]
 
 

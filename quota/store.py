@@ -208,6 +208,12 @@ class Store:
         query = select(ENTRIES.c.id).where(ENTRIES.c.key == key)
         return self._session.execute(query).first() is not None
 
+    def held_by(self, key: str) -> tuple[int, int] | None:
+        """Account and held amount of the line with this key."""
+        query = select(ENTRIES.c.account_id, ENTRIES.c.held).where(ENTRIES.c.key == key)
+        row = self._session.execute(query).one_or_none()
+        return None if row is None else (row.account_id, row.held)
+
     def entry(self, entry_id: int) -> tuple[Entry, int, int | None] | None:
         """A line with the ids of its account and allocation."""
         row = self._session.execute(_ENTRY.where(ENTRIES.c.id == entry_id)).one_or_none()
@@ -238,7 +244,7 @@ class Store:
         self._insert(HOLDS, [_hold_columns(hold) for hold in holds])
 
     def add_to_hold(self, launch_id: str, account_id: int, amount: int) -> None:
-        """Enlarge one line of a hold."""
+        """Enlarge one line of a hold, or make it smaller by a negative amount."""
         query = (
             update(HOLDS)
             .where(HOLDS.c.launch_id == launch_id, HOLDS.c.account_id == account_id)

@@ -139,7 +139,10 @@ class Books:
 
     def settle(self, session: Session, launch: Launch, usage: Usage, now: datetime) -> None:
         """Charge what ran and release the rest; a second call changes nothing."""
-        charges = {Resource.CPU_SECONDS: usage.elapsed_seconds * usage.cpus}
+        charges = {
+            Resource.CPU_SECONDS: usage.elapsed_seconds * usage.cpus,
+            Resource.MIB_SECONDS: usage.elapsed_seconds * usage.memory_mib,
+        }
         if usage.gpus:
             charges[Resource.GPU_SECONDS] = usage.elapsed_seconds * usage.gpus
         self.ledger.settle(

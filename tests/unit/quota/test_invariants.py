@@ -74,8 +74,8 @@ class LedgerMachine(RuleBasedStateMachine):
             self.open[launch] = {"name": name, "payer": payer, "cpu": amount}
 
     @precondition(lambda self: self.open)
-    @rule(data=st.data(), amount=st.integers(1, 60), key=st.uuids())
-    def extend(self, data, amount, key):
+    @rule(data=st.data(), amount=st.integers(1, 60), key=st.uuids(), is_undone=st.booleans())
+    def extend(self, data, amount, key, is_undone):
         launch = data.draw(st.sampled_from(sorted(self.open)))
         held = self.open[launch]
         holder = Holder(held["name"], frozenset({"users"}))
@@ -89,7 +89,11 @@ class LedgerMachine(RuleBasedStateMachine):
             assert not fits
         else:
             assert fits
-            held["cpu"] += amount
+            if is_undone:
+                for _ in range(2):
+                    self.books.undo_extension(launch, str(key), now=self.now)
+            else:
+                held["cpu"] += amount
 
     @precondition(lambda self: self.open)
     @rule(data=st.data(), charge=st.integers(0, 120), hours=st.integers(0, 60))

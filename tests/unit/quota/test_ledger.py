@@ -10,6 +10,7 @@ from quota.corrections import CorrectionError
 from quota.models import (
     Enforcement,
     EntryKind,
+    ExtensionUndoneError,
     HoldConflictError,
     Holder,
     HoldLine,
@@ -18,7 +19,7 @@ from quota.models import (
     UnknownHoldError,
     Window,
 )
-from quota.reports import Period, use_by_day
+from quota.reports import Period, use_by_day, use_by_payer
 from quota.store import ACCOUNTS
 from tests.support.ledger import (
     ADA,
@@ -36,6 +37,7 @@ from tests.support.ledger import (
 )
 
 HOUR = 3600
+MIB = Resource.MIB_SECONDS
 DAY = timedelta(days=1)
 
 
@@ -442,3 +444,41 @@ def test_the_audit_names_a_balance_that_was_tampered_with(books):
     }
     assert all(item.balance - item.entries == 5 for item in found)
     add(-5)
+
+
+def test_an_extension_that_is_given_back_leaves_the_hold_as_it_was_and_never_comes_again(books):
+    hold(books, "l1", 4)
+    books.extend("l1", "kept", [cpu(HOUR)], now=NOW)
+    books.extend("l1", "refused", [cpu(2 * HOUR)], now=NOW)
+    for _ in range(2):
+        books.undo_extension("l1", "refused", now=NOW)
+    assert books.open_holds()[0].lines == (cpu(5 * HOUR),)
+    assert books.cpu_meter().held == 5 * HOUR
+    with pytest.raises(ExtensionUndoneError):
+        books.extend("l1", "refused", [cpu(2 * HOUR)], now=NOW)
+    assert books.cpu_meter().held == 5 * HOUR
+    books.extend("l1", "again", [cpu(HOUR)], now=NOW)
+    assert books.cpu_meter().held == 6 * HOUR
+
+
+def test_giving_back_an_extension_after_the_settlement_changes_nothing(books):
+    hold(books, "l1", 4)
+    books.extend("l1", "k", [cpu(HOUR)], now=NOW)
+    books.settle("l1", {CPU: HOUR}, now=NOW)
+    books.undo_extension("l1", "k", now=NOW)
+    books.undo_extension("l2", "k", now=NOW)
+    assert (books.cpu_meter().held, books.cpu_meter().used) == (0, HOUR)
+
+
+def test_memory_is_recorded_with_the_charge_and_limits_nothing(open_books):
+    books = open_books(policy(unlisted="allow"))
+    books.hold("l1", [cpu(100), cpu(100, TEAM)], holder=AS_ADA, now=NOW, proposal="MX-1")
+    for _ in range(2):
+        books.settle("l1", {CPU: 60, MIB: 60 * 2048}, now=NOW)
+    period = Period(date(2026, 11, 18), date(2026, 11, 18))
+    used = {use.resource: use for use in books.database.run_now(lambda s: use_by_payer(s, period))}
+    assert used[MIB].amount == 60 * 2048
+    assert used[MIB].payer == used[CPU].payer == TEAM
+    assert MIB not in {meter.resource for meter in books.meters([ADA, TEAM], now=NOW)}
+    with pytest.raises(CorrectionError, match="only recorded"):
+        books.give(ADA, MIB, 1, actor="olga", reason="x", key="g", now=NOW)
