@@ -38,7 +38,7 @@ class SlurmPlatform(Platform):
 @contextmanager
 def running_slurm_platform(**overrides: Mapping[str, Any]) -> Iterator[SlurmPlatform]:
     """A platform on Slurm that runs, and leaves nothing behind."""
-    require_slurm()
+    require_slurm("22.05")
     SITE.mkdir(parents=True, exist_ok=True)
     # Not below pytest's own folder, which is closed to the people whose jobs run.
     state = Path(tempfile.mkdtemp(prefix="test-", dir=SITE))
