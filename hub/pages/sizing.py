@@ -133,6 +133,9 @@ def too_large(size: Size, room: Room) -> str:
     """Why a size cannot be had, in words; empty if it can."""
     if size.gpus and size.gpu_type and size.gpu_type not in room.gpu_types and "" not in room.gpu_types:
         return f"No {size.gpu_type} here" if room.most_gpus else "No GPUs here"
+    most_of_type = room.gpu_types.get(size.gpu_type, 0) if size.gpu_type else 0
+    if size.gpu_type in room.gpu_types and size.gpus > most_of_type > 0:
+        return f"At most {most_of_type} {size.gpu_type.upper()} here"
     if size.gpus > room.most_gpus and (room.gpus is not None or room.node_cpus is not None):
         return "No GPUs here" if not room.most_gpus else f"At most {room.most_gpus} GPU here"
     if room.cpus is not None and size.cpus > room.cpus:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -123,3 +123,31 @@ def test_every_end_has_words_of_its_own(reason):
 
 def test_a_session_whose_place_does_not_answer_is_not_shown_as_running():
     assert text.chip(LaunchState.RUNNING, is_unknown=True).word == "Not known"
+
+
+NOON = datetime(2026, 11, 3, 12, 2, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words"),
+    [
+        (timedelta(seconds=-90), "now"),
+        (timedelta(seconds=30), "now"),
+        (timedelta(seconds=31), "in about 1 min"),
+        (timedelta(minutes=7, seconds=40), "in about 8 min"),
+        (timedelta(minutes=21), "in about 20 min"),
+        (timedelta(minutes=56), "in about 55 min"),
+        (timedelta(minutes=59), "today about 13:00 UTC"),
+        (timedelta(hours=5, minutes=11), "today about 17:15 UTC"),
+        (timedelta(hours=20, minutes=58), "tomorrow about 09:00 UTC"),
+        (timedelta(hours=11, minutes=57), "tomorrow about 00:00 UTC"),
+        (timedelta(days=3), "Fri 6 Nov 2026 about 12:00 UTC"),
+    ],
+)
+def test_a_start_is_said_as_a_person_would(ahead, words):
+    assert text.start_words(NOON + ahead, NOON) == words
+
+
+def test_memory_of_a_cluster_is_in_terabytes():
+    assert text.memory(2_560_000) == "2.4 TB"
+    assert text.memory(64 * 1024) == "64 GB"
