@@ -5,7 +5,8 @@ folder, with the demo's people as POSIX users and their proposals as accounts. I
 the Debian packages `hub.demo.slurm.release.PACKAGES`.
 """
 
-from hub.demo.slurm.cluster import DAEMONS, SlurmCluster, running_cluster
+from hub.demo.slurm.cluster import SlurmCluster, running_cluster
+from hub.demo.slurm.control import DAEMONS
 from hub.demo.slurm.release import SlurmDemoError
 
 __all__ = ["DAEMONS", "SlurmCluster", "SlurmDemoError", "running_cluster"]

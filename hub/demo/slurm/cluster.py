@@ -15,6 +15,7 @@ from pathlib import Path
 
 from hub.demo.slurm import accounting, tokens
 from hub.demo.slurm.configuration import NODES, Ports, free_ports, write_configuration
+from hub.demo.slurm.control import DAEMONS, Control
 from hub.demo.slurm.daemons import Daemon, as_user
 from hub.demo.slurm.database import INSTALL, DatabaseCache
 from hub.demo.slurm.jobs import Jobs
@@ -23,9 +24,6 @@ from hub.demo.slurm.people import SERVICE_ACCOUNT, SITE, SLURM_USER, PosixPeople
 from hub.demo.slurm.release import PROGRAMS, SlurmDemoError, release_of
 from hub.demo.slurm.root import prepare_root
 from hub.demo.slurm.specs import daemon_specs
-
-DAEMONS = ("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmrestd", *NODES)
-"""Names of the daemons, in the order of their start."""
 
 _FOLDERS = (
     ("keys", SLURM_USER, 0o700),
@@ -40,7 +38,7 @@ _FOLDERS = (
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-class SlurmCluster(Jobs):
+class SlurmCluster(Control, Jobs):
     """One cluster with nodes cpu1, cpu2 (partition ``cpu``) and gpu1 (partition ``gpu``, four GPUs).
 
     Parameters
@@ -67,6 +65,7 @@ class SlurmCluster(Jobs):
         options: Mapping[str, str] | None = None,
         site: Path = SITE,
     ) -> None:
+        super().__init__()
         self.state = state.absolute()
         self.release = release_of(release)
         self.site = site
@@ -75,8 +74,6 @@ class SlurmCluster(Jobs):
         self._options = dict(options or {})
         self._people: PosixPeople | None = None
         self._ports: Ports | None = None
-        self._namespace: Namespace | None = None
-        self._daemons: dict[str, Daemon] = {}
 
     # Where it is
 
@@ -193,6 +190,20 @@ class SlurmCluster(Jobs):
             daemon.forget()
         self._daemons = {}
 
+    def reset(self) -> None:
+        """Bring everything back: daemons run, no jobs, no reservations, nodes idle."""
+        for name in DAEMONS:
+            self.thaw(name)
+            self.start_daemon(name)
+        self.cancel_all()
+        for line in self.checked("scontrol", "--oneliner", "show", "reservation").splitlines():
+            if line.startswith("ReservationName="):
+                self.remove_reservation(line.split()[0].removeprefix("ReservationName="))
+        for node, state in self.node_states().items():
+            if state.rstrip("*") in {"down", "drained", "draining"}:
+                self.set_node(node, "resume")
+        self.wait_nodes()
+
     def _prepare_state(self) -> None:
         self.state.mkdir(parents=True, exist_ok=True)
         self.state.chmod(0o755)
@@ -247,50 +258,6 @@ class SlurmCluster(Jobs):
         for name in ("slurmctld", "slurmdbd", "mariadbd"):
             self.stop_daemon(name)
         cache.keep(datadir)
-
-    # Daemons, one by one
-
-    def start_daemon(self, name: str) -> None:
-        """Start a daemon that does not run, and wait until it answers."""
-        daemon = self._daemon(name)
-        daemon.start()
-        daemon.wait_ready()
-
-    def stop_daemon(self, name: str) -> None:
-        """Stop a daemon in order (SIGTERM)."""
-        self._daemon(name).stop()
-
-    def kill(self, name: str) -> None:
-        """Kill a daemon (SIGKILL). Jobs of a killed node go on: see `lose_node`."""
-        self._daemon(name).kill()
-
-    def freeze(self, name: str) -> None:
-        """Freeze a daemon: its port stays open and nothing answers."""
-        self._daemon(name).freeze()
-
-    def thaw(self, name: str) -> None:
-        """Let a frozen daemon go on."""
-        self._daemon(name).thaw()
-
-    def pid(self, name: str) -> int:
-        """Process id of a daemon, as this side numbers it."""
-        return self._daemon(name).pid
-
-    def is_running(self, name: str) -> bool:
-        """Whether a daemon runs, frozen or not."""
-        return self._daemon(name).is_running
-
-    def _daemon(self, name: str) -> Daemon:
-        try:
-            return self._daemons[name]
-        except KeyError:
-            raise SlurmDemoError(f"There is no running daemon {name!r}.") from None
-
-    @property
-    def _inside(self) -> Namespace:
-        if self._namespace is None:
-            raise SlurmDemoError("The cluster does not run.")
-        return self._namespace
 
     @property
     def _listening(self) -> Ports:

@@ -93,6 +93,7 @@ class Daemon:
         """End it at once (SIGKILL), as a crash does. What it started goes on."""
         if self.is_running:
             self._signal(signal.SIGKILL)
+            self._continue_wrapper()
             self._wait_gone(10.0)
 
     def stop(self, timeout_s: float = 10.0) -> None:
@@ -120,9 +121,12 @@ class Daemon:
         if not self.is_running:
             return
         self._signal(signal.SIGCONT)
-        assert self._wrapper is not None
+        self._continue_wrapper()
+
+    def _continue_wrapper(self) -> None:
         # nsenter stops itself together with its child.
-        self._wrapper.send_signal(signal.SIGCONT)
+        if self._wrapper is not None:
+            self._wrapper.send_signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import Literal
 
 from hub.demo.slurm.configuration import NODES
 from hub.demo.slurm.people import PosixPeople
@@ -166,11 +167,24 @@ class Jobs(ABC):
         self.checked("scontrol", "delete", f"ReservationName={name}")
 
     def cancel_all(self, timeout_s: float = 20.0) -> None:
-        """Cancel every job, and wait until the nodes are free again."""
-        ids = self.checked("squeue", "-h", "-o", "%A").split()
-        if ids:
-            self.checked("scancel", *ids)
-        self.wait_nodes(timeout_s=timeout_s)
+        """Cancel every job, and wait until all have ended.
+
+        Raises
+        ------
+        SlurmDemoError
+            If they have not in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while ids := self.checked("squeue", "--noheader", "--format=%A").split():
+            if time.monotonic() > deadline:
+                raise SlurmDemoError(f"Jobs {', '.join(ids)} do not end.")
+            # One that has ended by now is no error.
+            self.run("scancel", *ids)
+            time.sleep(_PROBE_S)
+
+    def set_node(self, name: str, state: Literal["down", "drain", "resume"]) -> None:
+        """Tell slurmctld what a node is: the jobs of one that is down have failed."""
+        self.checked("scontrol", "update", f"NodeName={name}", f"State={state}", "Reason=test")
 
     def node_states(self) -> dict[str, str]:
         """State of each node as sinfo(1) says it, such as "idle", "mixed", "down*"."""

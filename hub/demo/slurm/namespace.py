@@ -104,12 +104,11 @@ class Namespace:
         return [*words, *(["--pid"] if is_inside else []), "--", *argv]
 
     def processes(self) -> list[psutil.Process]:
-        """All processes in it, except its first."""
+        """All processes in it, except its first and those that have a namespace of their own inside."""
         namespace = Path(f"/proc/{self._init}/ns/pid").readlink()
         found = []
         for process in psutil.process_iter():
             try:
-                # Sessions with a namespace of their own inside are its children: see `descendants`.
                 if Path(f"/proc/{process.pid}/ns/pid").readlink() == namespace and process.pid != self._init:
                     found.append(process)
             except OSError:
