@@ -1,0 +1,1 @@
+"""Slurm by slurmrestd. See `spawners.slurm.rest.transport`."""
