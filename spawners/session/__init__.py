@@ -4,6 +4,13 @@
     First process of a session: puts the planned files into the working folder, starts the
     notebook server, reports its port to the engine and stays as its parent. Standard library
     only; runs with the Python (3.10 or newer) of any environment.
+``node.py``
+    First process of a batch job: fetches what the session is, builds its data view as the person, runs
+    ``start.py`` in it. Standard library only, with what it imports from here; Python 3.9 or newer.
+``submit.sh``
+    sbatch and salloc as a session on a node has them.
+``machine``, ``view``, ``environment``, ``sessionlog``, ``children``
+    What all places share: parts of a data view, the server's environment, its log.
 ``python/panhub_session/``
     Extension of the notebook server: tells the browser until when the session may run.
 ``share/jupyter/labextensions/panhub-time/``

@@ -56,6 +56,7 @@ def start_specification(
     """Standard input of ``start.py``; see there."""
     size, is_image = spec["size"], view.kind == "apptainer"
     given = for_server(environment)
+    path = _PATH if is_image else environment.get("PATH", _PATH)
     if view.kind != "links":
         given.pop("TMPDIR", None)  # the view's /tmp is its own
     engine = Engine(job.report_base, job.launch_id, session_secret(job.token, job.launch_id))
@@ -77,7 +78,7 @@ def start_specification(
             data=view.data,
             cpus=size["cpus"],
             memory_mib=size["memory_mib"],
-            path=_PATH if is_image else environment.get("PATH", _PATH),
+            path=f"{view.session_shared}/bin:{path}",
             python_path="" if is_image else environment.get("PYTHONPATH", ""),
         ),
         "inherited": ["LD_LIBRARY_PATH"] if is_image else [],

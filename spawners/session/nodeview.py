@@ -77,6 +77,7 @@ def make_view(job: NodeJob, spec: Mapping[str, Any], environment: Mapping[str, s
     folder = Path(tempfile.mkdtemp(prefix="panhub-", dir=temporary(environment)))
     for name in ("shared", "jupyter", "tmp", "etc"):
         (folder / name).mkdir(mode=0o700)
+    write_programs(folder / "shared" / "bin")
     if kind == "links":
         return _links(job, spec, folder, note)
     return _own(job, spec, folder, note, environment, is_image=kind == "apptainer")
@@ -237,6 +238,14 @@ def _own(
 def session_code() -> Path:
     """Folder of this code."""
     return Path(__file__).resolve().parent
+
+
+def write_programs(folder: Path) -> None:
+    """Put sbatch and salloc there, as a session has them; see ``submit.sh``."""
+    folder.mkdir()
+    for name in ("sbatch", "salloc"):
+        shutil.copyfile(session_code() / "submit.sh", folder / name)
+        (folder / name).chmod(0o755)
 
 
 def devices() -> Iterator[Bind]:

@@ -1,6 +1,6 @@
 """First process of a session: prepare the working folder, start the server, report its port.
 
-Run as ``python -I -S start.py`` by the environment's own Python (3.9 or newer), inside the data
+Run as ``python -I -S start.py`` by the environment's own Python (3.10 or newer), inside the data
 view, with its specification as one JSON object on standard input:
 
 ``environment``, ``command``

@@ -115,9 +115,9 @@ class HubStub:
 
 
 @contextmanager
-def hub_stub(port: int = 0):
+def hub_stub(port: int = 0, stub: HubStub | None = None):
     """A running `HubStub`."""
-    stub = HubStub()
+    stub = stub or HubStub()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def _reply(self, status, content):

@@ -1,0 +1,196 @@
+"""A session's job on real nodes: what it sees, what others see of it, how it ends, what goes wrong."""
+
+import os
+import signal
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import PurePosixPath
+
+import psutil
+import pytest
+
+from spawners.plan import Mount, MountMode
+from spawners.session import exits
+from spawners.session.proof import session_secret
+from spawners.slurm.models import mark
+from tests.support.local import hub_stub, run_inside, wait_until
+from tests.support.nodesessions import OTHER, PERSON, VISIT, EngineStub, NodeSite, is_open_to_others, submit
+
+
+@pytest.fixture(scope="module")
+def sites():
+    return {}
+
+
+@pytest.fixture
+def site(slurm_cluster, sites):
+    """One site for each cluster, with nothing of the last test in it."""
+    if slurm_cluster not in sites:
+        sites[slurm_cluster] = NodeSite.make(slurm_cluster)
+    return sites[slurm_cluster]
+
+
+@pytest.fixture
+def stub():
+    with hub_stub(stub=EngineStub()) as found:
+        yield found
+
+
+def start(site, stub, plan=None, settings=None, **environment):
+    """Submit and wait for the port."""
+    plan = plan or site.plan()
+    job = submit(site, stub, plan, settings, **environment)
+    wait_until(
+        lambda: stub.reports or site.cluster.job_state(job) not in {"PENDING", "RUNNING"}, 60, "its port"
+    )
+    assert stub.reports, site.log(plan)
+    return job, plan, stub.reports[-1].body["port"]
+
+
+def processes(plan):
+    """Processes of a launch, as this machine sees them."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("PANHUB_LAUNCH_ID") == plan.launch_id:
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
+
+
+def test_a_session_sees_its_data_and_nothing_else(site, stub):
+    _, plan, port = start(site, stub)
+    assert stub.reports[0].authorization == f"Bearer {session_secret(stub.token, plan.launch_id)}"
+    raw, processed = f"{VISIT}/RAW_DATA", f"{VISIT}/PROCESSED_DATA"
+    assert run_inside(port, f"result = open('{raw}/secret.txt').read()") == "hc1 RAW_DATA"
+    changes = (f"open('{raw}/secret.txt', 'w')", f"open('{raw}/new', 'w')")
+    for code in (*changes, f"import os; os.unlink('{raw}/secret.txt')"):
+        assert run_inside(port, f"{code}; result = 'done'") == "EROFS", code
+    run_inside(port, f"open('{processed}/out.txt', 'w').write('x'); result = 1")
+    assert (site.root / "data/hc1/PROCESSED_DATA/out.txt").stat().st_uid == plan.account.uid
+    assert run_inside(port, "import os; result = os.listdir('/data/visitor')") == ["hc1"]
+    for path in (
+        site.root / "data" / "hc2" / "RAW_DATA" / "secret.txt",
+        site.root / "data" / "hc1" / "RAW_DATA" / "secret.txt",
+        site.cluster.people.home(OTHER),
+        "/etc/shadow",
+        site.cluster.state / "keys",
+    ):
+        assert run_inside(port, f"import os; result = os.stat('{path}') and 'there'") == "ENOENT", path
+    assert run_inside(port, "import os; result = os.getuid()") == plan.account.uid
+    work = plan.account.home / "work/first"
+    assert run_inside(port, f"result = open('{work}/data/RAW_DATA/secret.txt').read()") == "hc1 RAW_DATA"
+
+
+def test_no_secret_is_in_sight_of_others(site, stub):
+    _, plan, _ = start(site, stub)
+    secrets = {stub.token, session_secret(stub.token, plan.launch_id)}
+    found = processes(plan)
+    assert len(found) >= 3
+    for process in found:
+        command = " ".join(process.cmdline())
+        assert not any(secret in command for secret in secrets), command
+        assert process.uids().real == plan.account.uid
+    looked = site.cluster.run(
+        "sh", "-c", "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -c TOKEN=", user=OTHER
+    )
+    assert looked.stdout.strip() == "0"
+    home = site.cluster.people.home(PERSON)
+    assert is_open_to_others(home / ".panhub" / "logs") is False
+    assert is_open_to_others(home / ".panhub" / "logs" / f"{plan.launch_id}.log") is False
+    assert not list(home.glob(f".panhub-{plan.launch_id}*"))
+    assert stub.token not in site.log(plan)
+
+
+def test_a_job_from_inside_runs_and_carries_its_session(site, stub):
+    job, plan, port = start(site, stub)
+    output = site.cluster.people.home(PERSON) / f"srun-{plan.launch_id}.out"
+    script = f"#!/bin/bash\nsrun sh -c 'echo ran with token: $JUPYTERHUB_API_TOKEN' > {output}; sleep 60"
+    code = f"""
+import subprocess
+done = subprocess.run(["sbatch", "--parsable", "--account=default", "-p", "cpu", "-t", "5", "--mem=100"],
+                      input={script!r}, capture_output=True, text=True, cwd="{plan.account.home}")
+result = [done.stdout, done.stderr]
+"""
+    out, problem = run_inside(port, code)
+    assert problem == ""
+    inner = int(out.split(";")[0])
+    site.cluster.wait_job(inner, "RUNNING")
+    shown = site.cluster.checked("squeue", "-h", "-j", str(inner), "-o", "%w %u")
+    assert shown.split() == [mark(plan.launch_id), PERSON]
+    wait_until(lambda: output.exists() and output.read_text(), 20, "srun in the job from inside")
+    assert output.read_text() == "ran with token:\n"
+    listed = run_inside(port, "import subprocess; result = subprocess.getoutput('squeue -h -o \"%i %u\"')")
+    assert set(listed.split("\n")) >= {f"{job} {PERSON}", f"{inner} {PERSON}"}
+    step = run_inside(port, "import subprocess; result = subprocess.getoutput('srun -n1 id -un')")
+    assert step.split()[-1] == PERSON
+    site.cluster.run("scancel", str(inner))
+
+
+def test_the_deadline_follows_and_an_end_is_orderly(site, stub):
+    job, plan, port = start(site, stub)
+    code = "import os; result = float(open(os.environ['PANHUB_DEADLINE_FILE']).read())"
+    wait_until(lambda: run_inside(port, code) == pytest.approx(stub.deadline.timestamp(), abs=0.01), 10)
+    stub.deadline = datetime.now(UTC) + timedelta(hours=5)
+    wait_until(lambda: run_inside(port, code) == pytest.approx(stub.deadline.timestamp(), abs=0.01), 15)
+    began = time.monotonic()
+    site.cluster.run("scancel", str(job))
+    wait_until(lambda: not processes(plan), 10, "the end of all its processes")
+    assert time.monotonic() - began < 8
+    assert site.cluster.wait_job(job) == "CANCELLED"
+
+
+def test_the_first_process_alone_is_asked_to_end_and_all_end(site, stub):
+    job, plan, _ = start(site, stub)
+    first = next(p for p in processes(plan) if any(word.endswith("node.py") for word in p.cmdline()))
+    os.kill(first.pid, signal.SIGTERM)
+    wait_until(lambda: not processes(plan), 10, "the end of all its processes")
+    site.cluster.wait_job(job)
+    assert not list(site.cluster.state.parent.glob("panhub-*"))
+
+
+def test_the_last_lines_of_a_server_that_dies_arrive(site, stub):
+    job = submit(site, stub, site.plan(), TEST_BEHAVIOUR="die")
+    assert site.cluster.wait_job(job) == "FAILED"
+    assert stub.tails[-1][-1] == "no module named surprise"
+    assert site.cluster.sacct(job, has_ended=True)["ExitCode"] == "3:0"
+
+
+def broken(site, what):
+    plan = site.plan()
+    if what == "data":
+        missing = Mount(PurePosixPath("/nowhere/raw"), VISIT / "RAW_DATA", MountMode.READ_ONLY, "team")
+        return replace(plan, mounts=(missing,)), None
+    if what == "environment":
+        return replace(plan, environment=replace(plan.environment, prefix=PurePosixPath("/nowhere"))), None
+    if what == "image":
+        return replace(plan, environment=replace(plan.environment, image=PurePosixPath("/nowhere.sif"))), None
+    if what == "module":
+        init = site.root / "modules.sh"
+        init.write_text('module() { echo "ERROR: Unable to locate $2" >&2; return 1; }\n')
+        plan = replace(plan, environment=replace(plan.environment, modules=("pan/2026",)))
+        return plan, site.settings(modules_init=init)
+    uid = plan.account.uid
+    return replace(plan, account=replace(plan.account, uid=uid + 1)), None
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "text"),
+    [
+        ("data", exits.NO_DATA, "/nowhere/raw"),
+        ("environment", exits.NO_ENVIRONMENT, "/nowhere/bin/python"),
+        ("image", exits.NO_VIEW, "apptainer"),
+        ("module", exits.MODULES, "pan/2026"),
+        ("account", exits.WRONG_JOB, PERSON),
+    ],
+)
+def test_what_is_missing_on_the_node_is_named(slurm_2205, sites, stub, what, code, text):
+    site = sites.get(slurm_2205) or NodeSite.make(slurm_2205)
+    plan, settings = broken(site, what)
+    job = submit(site, stub, plan, settings)
+    assert site.cluster.wait_job(job) == "FAILED"
+    assert site.cluster.sacct(job, has_ended=True)["ExitCode"] == f"{code}:0"
+    assert text in stub.tails[-1][-1]
+    assert stub.reports == []
