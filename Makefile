@@ -71,13 +71,17 @@ SLURM_PACKAGES = slurmctld slurmd slurmdbd slurmrestd slurm-client slurm-wlm-jwt
   munge mariadb-server debootstrap bubblewrap acl sudo python3-venv
 CI_PACKAGES = bubblewrap chromium postgresql openjdk-17-jre-headless maven fonts-dejavu-core $(SLURM_PACKAGES)
 
-# Their daemons are not started: demo and tests run their own.
+# Their daemons are not started (invoke-rc.d(8)): demo and tests run their own.
 INSTALL_PACKAGES = @missing=; for package in $(1); do \
 	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
 	done; \
 	if [ -n "$$missing" ]; then \
 	  echo "Installing Debian packages:$$missing"; \
-	  apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+	  policy=/usr/sbin/policy-rc.d; \
+	  if [ ! -e $$policy ]; then \
+	    trap "rm -f $$policy" EXIT; printf '\#!/bin/sh\nexit 101\n' > $$policy; chmod 755 $$policy; \
+	  fi; \
+	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
 	    apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
 	fi
 
