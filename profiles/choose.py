@@ -52,6 +52,7 @@ class Offer:
 
     ``places`` are in the profile's order, the first is the default. ``custom`` is the largest size of
     one's own, None where there is none. ``scheduling``: whether account, QOS and reservation may be named.
+    ``unfit_places`` are places of the profile that its environment is not built for, to be shown as such.
     """
 
     profile: str
@@ -68,6 +69,7 @@ class Offer:
     why_not: str | None
     custom: Custom | None = None
     scheduling: bool = False
+    unfit_places: tuple[OfferedPlace, ...] = ()
 
     @property
     def is_allowed(self) -> bool:
@@ -215,4 +217,5 @@ def _offer(profiles: Profiles, name: str, profile: ProfileEntry, subject: Subjec
         why_not=why_not(profile.allow, subject),
         custom=_custom(profile),
         scheduling=profile.scheduling,
+        unfit_places=_places(profiles, profiles.unfit.get(name, ())),
     )

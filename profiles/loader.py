@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -53,7 +53,7 @@ class ProfilesError(Exception):
 class Profiles:
     """What a site offers, with every reference known to hold. Order is that of the file.
 
-    A profile's places are only those that its environment is built for.
+    A profile's places are only those that its environment is built for; ``unfit`` are the others.
     """
 
     environments: Mapping[str, Environment]
@@ -61,6 +61,7 @@ class Profiles:
     places: Mapping[str, PlaceEntry]
     profiles: Mapping[str, ProfileEntry]
     default_profile: str
+    unfit: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def load_profiles(path: Path, *, environments_root: Path | None = None) -> Profiles:
@@ -95,7 +96,12 @@ def load_profiles(path: Path, *, environments_root: Path | None = None) -> Profi
             {name: p.model_copy(update={"places": file.fitting(p)}) for name, p in file.profiles.items()}
         ),
         default_profile=file.default_profile,
+        unfit=MappingProxyType({name: _unfit(file, profile) for name, profile in file.profiles.items()}),
     )
+
+
+def _unfit(file: ProfilesFile, profile: ProfileEntry) -> tuple[str, ...]:
+    return tuple(name for name in profile.places if name not in file.fitting(profile))
 
 
 def _size(name: str, entry: SizeEntry) -> Size:

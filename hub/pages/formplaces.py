@@ -50,10 +50,15 @@ def wanted_place(offer: Offer, request: LaunchRequest) -> str:
 
 
 def places_of(offer: Offer) -> tuple[Place, ...]:
-    """Places of a profile, to be looked at."""
+    """Places of a profile, to be looked at; those its environment is not built for say so."""
+    fitting = ((place, None) for place in offer.places)
+    unfit = (
+        (place, f"“{offer.environment.title}” is not built for {place.architecture}")
+        for place in offer.unfit_places
+    )
     return tuple(
-        Place(place.id, place.title, note=_note(place), description=place.description)
-        for place in offer.places
+        Place(place.id, place.title, note=_note(place), description=place.description, why_not=why_not)
+        for place, why_not in (*fitting, *unfit)
     )
 
 
@@ -80,7 +85,9 @@ def placed(
     candidates = [
         one
         for one in looked
-        if one.offer is not None and one.offer.why_not is None and chosen in (SOONEST, one.place.id)
+        if one.offer is not None
+        and not (one.offer.why_not or one.place.why_not)
+        and chosen in (SOONEST, one.place.id)
     ]
     offered = [one.offer for one in candidates if one.offer is not None]
     room = sizing.widest(sizing.room_of(one) for one in offered)

@@ -106,7 +106,7 @@ def cards(
     whys = why_not or {}
     made = [_card(one, one.place.id == chosen, now, whys.get(one.place.id, "")) for one in looked]
     made.sort(key=lambda card: card.state is not PlaceState.OPEN)
-    if len(looked) < 2:
+    if sum(one.place.why_not is None for one in looked) < 2:
         return tuple(made)
     return (_soonest_card(takes, now, is_chosen=chosen == SOONEST), *made)
 

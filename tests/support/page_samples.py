@@ -1033,7 +1033,12 @@ PARTS: dict[str, tuple[str, dict[str, Any]]] = {
     "data": _page("parts/data_choices.html", data=DATA),
     "form": _page("parts/form.html", form=FORM),
     "form-slurm": _page("parts/form.html", form=OWN_FORM),
-    "places": _page("parts/places.html", places=PLACES_FAULTY),
+    "places": _page(
+        "parts/places.html",
+        places=(SOONEST_CARD, replace(CPU_CARD, jobs_pending=412), GPU_CARD, POWER_CARD),
+    ),
+    "places-faulty": _page("parts/places.html", places=PLACES_FAULTY),
+    "places-local": _page("parts/places.html", places=(LOCAL_CARD,)),
     "summary": _page("parts/summary.html", summary=SUMMARY),
     "summary-refused": _page("parts/summary.html", summary=REFUSED_SUMMARY),
     "progress": _page("parts/progress.html", progress=PROGRESS),

@@ -59,6 +59,8 @@ class PartHandler(PageHandler):
         sample = {"launches": "progress-ready", "allocations": "allocation"}.get(
             kind, _PART_OF_PATH.get(kind, "")
         )
+        if sample == "places" and self.get_argument("place", "") == "local":
+            sample = "places-local"
         self._show(PARTS.get(sample))
 
     def post(self, name: str) -> None:

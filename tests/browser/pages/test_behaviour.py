@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from urllib.parse import parse_qs
 
 import pytest
 from playwright.async_api import expect
@@ -131,6 +132,113 @@ async def test_data_is_searched_while_typing_and_enter_starts_nothing(page, site
         await page.get_by_label("Search data").fill("ceria")
     await page.keyboard.press("Enter")
     assert "/new" in page.url
+
+
+async def _field(page, name):
+    return await page.locator(f"input[type=number][name={name}]").input_value()
+
+
+async def _asked(page, action):
+    """Fields of the dry run that an action of the form asks for."""
+    async with page.expect_request(re.compile("/parts/summary$")) as asked:
+        await action
+    return parse_qs((await asked.value).post_data or "")
+
+
+async def test_a_part_of_a_node_makes_a_size_of_ones_own_with_its_memory(page, site):
+    await page.goto(f"{site}/new-slurm")
+    await page.locator("#detail-fields > summary").click()
+    fields = await _asked(page, page.get_by_label("Quarter").check(force=True))
+    assert (fields["size"], fields["cpus"], fields["memory_gib"]) == (["own"], ["16"], ["62"])
+    await expect(page.locator("#size-own")).to_be_checked()
+    assert "size=own" in page.url
+
+
+async def test_a_number_goes_before_the_part_and_a_part_before_the_number(page, site):
+    await page.goto(f"{site}/new-detail")
+    fields = await _asked(page, page.get_by_label("or exactly").fill("12"))
+    assert fields["cpus"] == ["12"]
+    fields = await _asked(page, page.get_by_label("Half").check(force=True))
+    assert fields["cpus"] == ["32"]
+    assert await _field(page, "cpus") == ""
+
+
+async def test_a_size_of_ones_own_begins_with_the_size_before(page, site):
+    await page.goto(f"{site}/new-slurm")
+    await page.locator("[name=size][value=l]").check(force=True)
+    fields = await _asked(page, page.locator("#size-own").check(force=True))
+    assert (fields["cpus"], fields["memory_gib"], fields["gpus"]) == (["4"], ["8"], ["0"])
+    await expect(page.locator("#detail-fields")).to_have_attribute("open", "")
+
+
+async def test_a_type_of_gpu_asks_for_one_and_a_typed_time_for_no_other(page, site):
+    await page.goto(f"{site}/new-slurm")
+    await page.locator("#detail-fields > summary").click()
+    await page.locator("#gpus-0").check(force=True)
+    fields = await _asked(page, page.get_by_role("radio", name="H100").check(force=True))
+    assert (fields["gpus"], fields["gpu_type"]) == (["1"], ["h100"])
+    fields = await _asked(page, page.get_by_label("Exact time").fill("1.5"))
+    assert fields["hours"] == ["1.5"]
+    assert "walltime_s" not in fields
+    fields = await _asked(page, page.locator("[name=walltime_s][value='3600']").check(force=True))
+    assert fields["walltime_s"] == ["3600"]
+    assert "hours" not in fields
+
+
+async def test_what_is_free_is_looked_up_again_without_losing_what_was_typed(page, site):
+    await page.clock.install()
+    await page.goto(f"{site}/new-slurm")
+    await page.locator("#detail-fields > summary").click()
+    await page.locator("#more-fields > summary").click()
+    await page.locator("#display-name").fill("half a na")
+    await page.clock.run_for(1_000)
+    cpu = page.locator(".place", has=page.locator("input[value=cpu]"))
+    await expect(cpu).to_contain_text("412 jobs waiting")  # asked again after the change
+    async with page.expect_response(re.compile(r"/parts/places\?.*place=soonest")):
+        await page.clock.run_for(16_000)
+    await expect(page.locator("#display-name")).to_be_focused()
+    await expect(page.locator("#display-name")).to_have_value("half a na")
+    await expect(page.locator("#detail-fields")).to_have_attribute("open", "")
+    await expect(page.locator(".place input[value=soonest]")).to_be_checked()
+
+
+async def test_a_whole_card_takes_its_place_and_one_that_is_closed_cannot_be_taken(page, site):
+    await page.goto(f"{site}/new-slurm")
+    gpu = page.locator(".place", has=page.locator("input[value=gpu]"))
+    async with page.expect_request(re.compile(r"/parts/form\?.*place=gpu")):
+        await gpu.get_by_text("12 jobs waiting").click(force=True)
+    await page.goto(f"{site}/new-slurm")
+    await expect(page.get_by_role("radio", name="Power nodes")).to_be_disabled()
+    await expect(page.get_by_role("radio", name="Power nodes")).to_have_accessible_description(
+        re.compile("is not built for ppc64le")
+    )
+
+
+async def test_places_are_taken_by_keyboard(page, site):
+    await page.goto(f"{site}/new-slurm")
+    await page.get_by_role("radio", name="Soonest").focus()
+    async with page.expect_request(re.compile(r"/parts/form\?.*place=cpu")):
+        await page.keyboard.press("ArrowDown")
+
+
+async def test_a_start_is_said_in_local_time_and_goes_on_with_it(page, site):
+    await page.clock.install()
+    await page.route("**/events", lambda _: None)  # it waits
+    await page.goto(f"{site}/progress-queued")
+    start = page.locator("#progress time[data-show=start]")
+    await expect(start).to_have_text("in about 25 min")
+    await page.clock.run_for(600_000)
+    await expect(start).to_have_text("in about 15 min")
+
+
+async def test_the_end_of_the_time_is_warned_of_while_the_page_stays_open(page, site):
+    await page.clock.install()
+    await page.goto(f"{site}/home-slurm")
+    card = page.locator("article.session").first
+    warning = card.get_by_text("It ends soon")
+    await expect(warning).to_be_hidden()
+    await page.clock.run_for(2 * 3600 * 1000)
+    await expect(warning).to_be_visible()
 
 
 async def test_on_a_phone_the_summary_is_a_bar_that_opens(page, site):

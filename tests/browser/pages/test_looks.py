@@ -10,7 +10,17 @@ from tests.support.page_samples import PAGES
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
-IN_DARK = ("home", "home-faults", "new-refused", "progress-failed", "usage", "operate")
+IN_DARK = (
+    "home",
+    "home-faults",
+    "home-slurm",
+    "new-refused",
+    "new-detail",
+    "new-faults",
+    "progress-failed",
+    "usage",
+    "operate",
+)
 """Pages that between them have every colour: inspected in the dark theme too."""
 
 
@@ -46,6 +56,11 @@ async def test_a_page_works_without_script(chromium, site):
     assert await page.get_by_role("button", name="Stop now").first.is_visible()
     await page.goto(f"{site}/new")
     assert await page.get_by_role("button", name="Start", exact=True).is_visible()
+    await page.goto(f"{site}/new-slurm")
+    await page.get_by_text("Detail", exact=False).first.click()
+    await page.get_by_label("Quarter").check(force=True)
+    await page.get_by_label("Account").select_option("id22")
+    assert await page.get_by_role("button", name="Update the summary").is_visible()
     await page.goto(f"{site}/usage")
     assert await page.locator("#use-by-day").is_visible()
     await context.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 
@@ -146,6 +147,17 @@ def test_for_soonest_the_most_of_all_places_counts_and_a_size_says_where_it_does
     assert cards["soonest"].is_chosen
     assert cards["soonest"].takes == "GPU nodes"
     assert cards["cpu"].why == "No GPUs here"
+
+
+def test_a_place_of_another_architecture_says_so_and_limits_nothing():
+    power = OfferedPlace("power", "Power nodes", "slurm", architecture="ppc64le")
+    offer = replace(offer_of(CPU, custom=Custom(64, 256_000, 4)), unfit_places=(power,))
+    found = form(offer, cpu=CPU_SAYS, power=GPU_SAYS)
+    assert [(card.value, card.why) for card in found.cards] == [
+        ("cpu", ""),
+        ("power", "“Core” is not built for ppc64le"),
+    ]
+    assert found.detail.gpu_counts == ()
 
 
 def test_what_a_form_shows_as_chosen_is_always_one_of_the_profiles():

@@ -76,6 +76,8 @@ def test_soonest_comes_first_and_what_cannot_be_taken_last_with_why():
 
 def test_one_place_alone_has_no_soonest_before_it():
     assert [card.value for card in cards([looked("cpu")], "cpu", NOW)] == ["cpu"]
+    with_unfit = [looked("cpu"), looked("power", why_not="Not built for ppc64le")]
+    assert [card.value for card in cards(with_unfit, "cpu", NOW)] == ["cpu", "power"]
 
 
 def test_where_nothing_takes_the_choices_soonest_says_so():
