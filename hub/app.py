@@ -33,11 +33,13 @@ from hub.launch.notebooks import Notebooks
 from hub.launch.outlook import Outlooks
 from hub.launch.planner import Planner
 from hub.launch.recheck import AccessRecheck
-from hub.launch.reconciler import Reconciler, Watcher, every, want_stop
+from hub.launch.reconciler import Reconciler
 from hub.launch.runner import Runner
 from hub.launch.service import LaunchService
 from hub.launch.states import MAY_RUN, EndReason
+from hub.launch.steering import every, want_stop
 from hub.launch.store import Launch, in_states
+from hub.launch.watcher import Watcher
 from hub.pages.formview import Forms
 from hub.pages.render import Renderer
 from hub.settings import SERVICE_CLIENT_ID, SERVICE_PREFIX, Settings, read_secret

@@ -138,6 +138,10 @@ class Ledger:
         holding.enlarge(store, known, taken, prefix, now)
         return holding.as_holding(store.holds(launch_id))
 
+    def has_extension(self, session: Session, launch_id: str, key: str) -> bool:
+        """Whether `extend` was called with this key, given back or not."""
+        return Store(session).has_entry(f"{holding.extension(launch_id, key)}:0")
+
     def undo_extension(self, session: Session, launch_id: str, key: str, *, now: datetime) -> None:
         """Give back what an extension added. A second call, or after the settlement, changes nothing."""
         holding.give_back(self._standing, Store(session), launch_id, key, now)

@@ -16,6 +16,7 @@ from hub.launch import store
 from hub.launch.news import News, utcnow
 from hub.launch.states import MAY_RUN, LaunchState
 from hub.launch.store import Launch
+from hub.launch.timing import deadline_of
 from spawners.backend import Backend, State, Status
 
 
@@ -41,7 +42,11 @@ class Answering:
         """Follow up a session's report of its port: look whether it answers, then it runs."""
         status = await self._locate(launch)
         url = f"http://{status.host or '127.0.0.1'}:{port}"
-        saved = await self._db.run(lambda s: store.change(s, launch.id, only_in=MAY_RUN, url=url))
+        # A session that reports runs: its time counts, if the watcher has not seen it before.
+        deadline = launch.deadline or deadline_of(launch, status)
+        saved = await self._db.run(
+            lambda s: store.change(s, launch.id, only_in=MAY_RUN, url=url, deadline=deadline)
+        )
         if saved is not None:
             self.watch_answer(saved)
 

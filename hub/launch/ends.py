@@ -41,6 +41,17 @@ _SENTENCES = {
 }
 
 
+_OWN_DOING = {
+    EndReason.STOPPED_BY_USER,
+    EndReason.STOPPED_BY_OPERATOR,
+    EndReason.CANCELLED,
+    EndReason.START_TIMEOUT,
+    EndReason.ACCESS_LOST,
+    EndReason.SERVICE_STOPPED,
+}
+"""Ends that we brought about: what the scheduler saw of them is no news."""
+
+
 def sentence(reason: EndReason) -> str:
     """What a person reads about an end."""
     return _SENTENCES[reason]
@@ -58,6 +69,8 @@ def end_reason(launch: Launch, usage: Usage) -> EndReason:
 def end_message(reason: EndReason, usage: Usage) -> str:
     """What a person reads about the end of a session that ran."""
     text = sentence(reason)
+    if usage.detail and reason not in _OWN_DOING:
+        return f"{text} The scheduler says: {usage.detail.rstrip('.')}."[:2000]
     if reason in {EndReason.EXITED, EndReason.START_FAILED} and usage.exit_code is not None:
         text += f" Its exit code was {usage.exit_code}."
     return text

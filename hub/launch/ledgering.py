@@ -20,6 +20,7 @@ from quota.ledger import Ledger
 from quota.models import (
     AccountKind,
     AccountRef,
+    ExtensionUndoneError,
     HoldConflictError,
     Holder,
     HoldLine,
@@ -117,7 +118,7 @@ class Books:
         Raises
         ------
         RequestError
-            ``quota_exceeded``; the hold stays as it was.
+            ``quota_exceeded``; the hold stays as it was. ``extend_refused`` where its key was undone.
         """
         assert launch.plan is not None
         size = launch.launch_plan().size
@@ -132,10 +133,20 @@ class Books:
             after = self.ledger.extend(session, launch.id, key, lines, now=now)
         except QuotaExceededError as error:
             raise quota_refusal(error.meter, error.asked) from error
+        except ExtensionUndoneError as error:
+            raise refusals.extend_refused("the place refused this extension before.") from error
         except HoldConflictError as error:
             # It was settled meanwhile: the session is over.
             raise refusals.not_running() from error
         return before is None or after.lines != before.lines
+
+    def was_extended(self, session: Session, launch_id: LaunchId, key: str) -> bool:
+        """Whether this key has extended the launch before, or tried to."""
+        return self.ledger.has_extension(session, launch_id, key)
+
+    def undo_extension(self, session: Session, launch_id: LaunchId, key: str, now: datetime) -> None:
+        """Give back what an extension holds that its place has refused."""
+        self.ledger.undo_extension(session, launch_id, key, now=now)
 
     def settle(self, session: Session, launch: Launch, usage: Usage, now: datetime) -> None:
         """Charge what ran and release the rest; a second call changes nothing."""

@@ -36,6 +36,7 @@ NO_OUTLOOK = Outlook()
 """Of a launch that is over, or that its place has said nothing of yet."""
 
 _WAITS = frozenset({LaunchState.SUBMITTED})
+_MAY_WAIT = frozenset({State.PENDING, State.UNKNOWN})
 _HAS_JOBS = frozenset({LaunchState.RUNNING, LaunchState.ENDING})
 
 
@@ -49,7 +50,7 @@ class Outlooks:
     def waiting(self, launch: Launch) -> Outlook:
         """When and why, without the jobs: no question to anybody."""
         status = self._last.get(launch.id)
-        if status is None or launch.state not in _WAITS or status.state is not State.PENDING:
+        if status is None or launch.state not in _WAITS or status.state not in _MAY_WAIT:
             return NO_OUTLOOK
         return Outlook(status.expected_start, status.reason)
 

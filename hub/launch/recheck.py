@@ -14,9 +14,9 @@ from hub.database import Database
 from hub.identity import persons
 from hub.launch import store
 from hub.launch.models import LaunchRequest
-from hub.launch.reconciler import want_stop
 from hub.launch.runner import Runner
 from hub.launch.states import EndReason, LaunchState, Target
+from hub.launch.steering import want_stop
 from hub.launch.store import Launch
 from hub.problems import RequestError
 from spawners.plan import Mount, MountMode

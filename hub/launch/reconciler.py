@@ -1,19 +1,15 @@
 """Compares the session table with what the backends say, and mends the difference.
 
-`Watcher` looks at every live session once a period, by one query a backend, and ends what is
-over. `Reconciler` runs at start and every minute: it finds sessions whose handle a crash kept
-from the table, releases holds of launches that nobody completes, repeats stops and removals that
-did not get through, and ends what no row speaks for. *Unknown* changes nothing.
+It runs at start and every minute: it finds sessions whose handle a crash kept from the table,
+releases holds of launches that nobody completes, repeats stops and removals that did not get
+through, and ends what no row speaks for. *Unknown* changes nothing.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import defaultdict
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
@@ -24,77 +20,15 @@ from hub.launch.ledgering import Books
 from hub.launch.news import utcnow
 from hub.launch.runner import Runner
 from hub.launch.states import BEFORE_HOLD, LIVE, MAY_RUN, EndReason, LaunchState, Target
-from hub.launch.store import Launch, Position
-from spawners.backend import Backend, BackendError, Handle, State, Status
+from hub.launch.steering import AT_BACKEND, logged, want_stop
+from hub.launch.store import Launch
+from spawners.backend import Backend, BackendError, Handle
 from spawners.plan import LaunchId
 
 log = logging.getLogger(__name__)
 
-AT_BACKEND = frozenset({LaunchState.SUBMITTED, LaunchState.RUNNING, LaunchState.ENDING})
-"""States in which the backend has, or had, the session."""
-
 _WITHOUT_HANDLE = frozenset({LaunchState.HELD, LaunchState.ENDING})
 """States in which it may be unknown whether anything was started."""
-
-
-class Watcher:
-    """Follows all live sessions by one status query a backend and period."""
-
-    def __init__(self, *, db: Database, runner: Runner, start_timeout: timedelta) -> None:
-        self._db = db
-        self._runner = runner
-        self._start_timeout = start_timeout
-        self.last: dict[LaunchId, Status] = {}
-        """Last answer about each live launch; the same object for ever, for those who read it."""
-        self._running_since: dict[LaunchId, datetime] = {}
-
-    async def look(self) -> None:
-        """Ask all backends once, and end what is over."""
-        launches = await self._db.run(lambda s: store.positions(s, AT_BACKEND))
-        by_place: dict[str, list[Position]] = defaultdict(list)
-        for launch in launches:
-            if launch.handle is not None:
-                by_place[launch.place or ""].append(launch)
-        here = {launch.id for launch in launches}
-        for gone in self.last.keys() - here:
-            del self.last[gone]
-        self._running_since = {key: since for key, since in self._running_since.items() if key in here}
-        for place, placed in by_place.items():
-            async with logged(f"the look at place {place}"):
-                await self._look_at(place, placed)
-
-    async def _look_at(self, place: str, launches: Sequence[Position]) -> None:
-        backend = self._runner.backends.get(place)
-        if backend is None:
-            return
-        handles: dict[LaunchId, Handle] = {launch.id: launch.handle or {} for launch in launches}
-        answers = await backend.status(handles)
-        for launch in launches:
-            async with logged(f"the look at launch {launch.id}"):
-                await self._follow(launch, answers.get(launch.id, Status(State.UNKNOWN)))
-
-    async def _follow(self, seen: Position, status: Status) -> None:
-        before = self.last.get(seen.id)
-        self.last[seen.id] = status
-        has_changed = before is not None and before != status
-        is_late = self._is_late(seen, status)
-        if not (has_changed or is_late or status.state is State.GONE):
-            return
-        launch = await self._db.run(lambda s: store.get(s, seen.id))
-        if launch is None or not launch.is_live:
-            return
-        if has_changed:
-            self._runner.tell(launch)
-        if status.state is State.GONE:
-            await self._runner.finish(launch)
-        elif is_late and launch.state is LaunchState.SUBMITTED:
-            await want_stop(self._db, self._runner, launch, EndReason.START_TIMEOUT)
-
-    def _is_late(self, seen: Position, status: Status) -> bool:
-        """Whether a session runs but did not answer in time; waiting in a queue does not count."""
-        if seen.state is not LaunchState.SUBMITTED or status.state is not State.RUNNING:
-            return False
-        return utcnow() - self._running_since.setdefault(seen.id, utcnow()) > self._start_timeout
 
 
 class Reconciler:
@@ -122,10 +56,11 @@ class Reconciler:
         live = await self._db.run(lambda s: store.in_states(s, AT_BACKEND))
         self._to_ask_for = {launch.id for launch in live}
         await self.reconcile()
-        for launch in await self._db.run(lambda s: store.in_states(s, AT_BACKEND)):
+        live = await self._db.run(lambda s: store.in_states(s, AT_BACKEND))
+        for launch in live:
             if launch.state is LaunchState.SUBMITTED and launch.url is not None:
                 self._runner.watch_answer(launch)
-            await self._runner.set_deadline(launch)
+        await self._runner.timing.set_all(live)
 
     async def reconcile(self) -> None:
         """One round; a fault in one part does not keep the others from theirs."""
@@ -135,7 +70,7 @@ class Reconciler:
         for part in (
             self._hand_over_again,
             self._repeat_stops,
-            self._runner.repeat_deadlines,
+            self._runner.timing.repeat,
             self._settle_leftovers,
             self._ask_hub,
             self._hand_over.sweep,
@@ -161,9 +96,26 @@ class Reconciler:
                 await self._end_orphan(place, launch_id, handle)
             elif launch.handle is None and not self._runner.is_submitting(launch_id):
                 await self._runner.submitted(launch, dict(handle), "Found again after a restart.")
-        for launch in without:
-            if launch.place == place and launch.id not in found:
+        missing = [x for x in without if x.place == place and x.id not in found]
+        ended = await self._ended(place, backend, missing)
+        for launch in missing if ended is not None else ():
+            if was := (ended or {}).get(launch.id):
+                await self._runner.submitted(launch, dict(was), "Found again after it had ended.")
+            else:
                 await self._not_found(launch)
+
+    async def _ended(
+        self, place: str, backend: Backend, missing: Sequence[Launch]
+    ) -> Mapping[LaunchId, Handle] | None:
+        """Of launches that may have been submitted, those that ran and ended meanwhile; None: unknown."""
+        asked = {x.id: x.launch_plan().account.name for x in missing if x.report_hash is not None}
+        if not asked:
+            return {}
+        try:
+            return await backend.find_ended(asked)
+        except BackendError as error:
+            log.warning("Place %s does not say what has ended there: %s", place, error)
+            return None
 
     async def _end_orphan(self, place: str, launch_id: LaunchId, handle: Handle) -> None:
         """End what runs without a live row: its launch was ended or is not ours to know."""
@@ -233,36 +185,3 @@ class Reconciler:
                     self._books.release_id(session, launch_id, utcnow())
 
         await self._db.run(leftovers)
-
-
-@asynccontextmanager
-async def logged(what: str) -> AsyncIterator[None]:
-    """Log a fault, and let the caller go on with the next thing."""
-    try:
-        yield
-    except Exception:
-        log.exception("Fault in %s; the others go on", what)
-
-
-async def want_stop(db: Database, runner: Runner, launch: Launch, reason: EndReason) -> None:
-    """Set the target of a launch to stop, for a reason of the service's own, and stop it."""
-
-    def want(session: Session) -> Launch | None:
-        return store.change(
-            session, launch.id, only_in=MAY_RUN, target=Target.STOP, end_reason=launch.end_reason or reason
-        )
-
-    wanted = await db.run(want)
-    if wanted is not None:
-        runner.stop(wanted)
-
-
-async def every(period_s: float, what: str, work: object) -> None:
-    """Run an async callable for ever; a fault is logged and the next round comes."""
-    assert callable(work)
-    while True:
-        try:
-            await work()
-        except Exception:
-            log.exception("Fault in %s; it goes on", what)
-        await asyncio.sleep(period_s)

@@ -1,18 +1,16 @@
 """Moves launches at their backends, phase by phase: submit, answer, time, end.
 
 What may be cancelled by whoever waits (submit, stop) runs in a task of its own. The phases are
-`hub.launch.submitting`, `answering` and `ending`; this is what the rest of the launch path asks.
+`hub.launch.submitting`, `answering`, `timing` and `ending`; this is what the rest of the launch path asks.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
 
 from hub.database import Database
-from hub.launch import store
 from hub.launch.answering import Answering
 from hub.launch.ending import Ending
 from hub.launch.feed import Feed
@@ -21,10 +19,9 @@ from hub.launch.news import News
 from hub.launch.states import EndReason, LaunchState
 from hub.launch.store import Launch
 from hub.launch.submitting import Submitting
-from spawners.backend import Backend, BackendError, State
+from hub.launch.timing import Timing
+from spawners.backend import Backend, State
 from spawners.plan import LaunchId
-
-log = logging.getLogger(__name__)
 
 
 class Runner:
@@ -40,7 +37,6 @@ class Runner:
         report_base_url: str,
         answers: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
-        self._db = db
         self.backends = backends
         self._news = News(db, feed)
         submits: dict[LaunchId, asyncio.Task[None]] = {}
@@ -55,7 +51,7 @@ class Runner:
             answering=self._answering,
             ending=self._ending,
         )
-        self._deadlines: set[LaunchId] = set()
+        self.timing = Timing(db=db, news=self._news, backends=backends)
 
     # --- news -------------------------------------------------------------------------------
 
@@ -99,27 +95,6 @@ class Runner:
     def watch_answer(self, launch: Launch) -> None:
         """Wait in the background until a submitted launch answers; for one whose port is known."""
         self._answering.watch_answer(launch)
-
-    # --- time -------------------------------------------------------------------------------
-
-    async def set_deadline(self, launch: Launch) -> None:
-        """Tell the backend until when a launch may run; `repeat_deadlines` does so again if it fails."""
-        backend = self.backends.get(launch.place or "")
-        if backend is None or launch.deadline is None or launch.handle is None:
-            return
-        try:
-            await backend.set_deadline(launch.id, launch.handle, launch.deadline)
-        except BackendError as error:
-            self._deadlines.add(launch.id)
-            log.warning("Launch %s: deadline is stored but not set yet: %s", launch.id, error)
-
-    async def repeat_deadlines(self) -> None:
-        """Set again the deadlines that did not get through."""
-        again, self._deadlines = self._deadlines, set()
-        for launch_id in again:
-            launch = await self._db.run(lambda s, key=launch_id: store.get(s, key))  # type: ignore[misc]
-            if launch is not None and launch.is_live:
-                await self.set_deadline(launch)
 
     # --- end --------------------------------------------------------------------------------
 

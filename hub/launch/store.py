@@ -155,6 +155,7 @@ class Position:
     place: str | None
     handle: dict[str, Any] | None
     url: str | None
+    deadline: datetime | None
 
 
 _POSITION = tuple(getattr(LaunchRow, field.name) for field in fields(Position))
@@ -250,6 +251,14 @@ def events_after(session: Session, launch_id: str, seq: int, *, limit: int = 500
         .limit(limit)
     )
     return [Event(LaunchId(row.launch_id), row.seq, row.at, row.step, row.message) for row in rows]
+
+
+def last_event(session: Session, launch_id: str) -> Event | None:
+    """The newest line of progress."""
+    row = session.scalar(
+        select(EventRow).where(EventRow.launch_id == launch_id).order_by(EventRow.seq.desc()).limit(1)
+    )
+    return None if row is None else Event(LaunchId(row.launch_id), row.seq, row.at, row.step, row.message)
 
 
 def dismiss(session: Session, launch_id: str) -> None:

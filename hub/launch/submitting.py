@@ -103,7 +103,6 @@ class Submitting:
     async def submitted(self, launch: Launch, handle: dict[str, Any], message: str) -> None:
         """Save a backend's handle; also for a session found again after a crash."""
         now = utcnow()
-        walltime = launch.launch_plan().walltime
 
         def save(session: Session) -> Launch | None:
             moved = store.move(
@@ -112,7 +111,6 @@ class Submitting:
                 LaunchState.SUBMITTED,
                 handle=handle,
                 submitted_at=now,
-                deadline=now + walltime,
             )
             if moved is not None:
                 store.add_event(session, launch.id, "starting", message, now)

@@ -13,11 +13,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 
 from spawners.backend import (
+    Ask,
     Availability,
     BackendError,
     BackendUnavailableError,
     EndCause,
+    Forecast,
     Handle,
+    InnerJob,
     Started,
     State,
     Status,
@@ -43,6 +46,7 @@ class Running:
     ended_at: datetime | None = None
     cause: EndCause = EndCause.EXITED
     exit_code: int | None = 0
+    detail: str = ""
 
 
 @dataclass
@@ -54,6 +58,7 @@ class Place:
     submitted: list[str] = field(default_factory=list)
     environments: list[Mapping[str, str]] = field(default_factory=list)
     answering: set[str] = field(default_factory=set)
+    waiting: dict[str, Status] = field(default_factory=dict)
 
     def submit(self, plan: LaunchPlan, credentials: Credentials) -> Running:
         """Start a session; a second one of the same launch must never be asked for."""
@@ -64,11 +69,29 @@ class Place:
         self.sessions[plan.launch_id] = running
         return running
 
-    def end(self, launch_id: str, cause: EndCause = EndCause.EXITED, exit_code: int | None = 0) -> None:
-        """End a session that runs."""
+    def queue(self, launch_id: str, reason: str = "", expected_start: datetime | None = None) -> None:
+        """Let a session wait, for another reason than before."""
+        self.waiting[launch_id] = Status(State.PENDING, reason, expected_start=expected_start)
+
+    def begin(self, launch_id: str) -> None:
+        """Start a session that waits."""
+        del self.waiting[launch_id]
+        self.sessions[launch_id].started_at = self.now
+
+    def end(
+        self,
+        launch_id: str,
+        cause: EndCause = EndCause.EXITED,
+        exit_code: int | None = 0,
+        detail: str = "",
+    ) -> None:
+        """End a session that runs or waits."""
         session = self.sessions[launch_id]
         if session.ended_at is None:
             session.ended_at, session.cause, session.exit_code = self.now, cause, exit_code
+            session.detail = detail
+            if self.waiting.pop(launch_id, None) is not None:
+                session.started_at = self.now
 
     def running(self) -> set[str]:
         """Launch ids of all that runs."""
@@ -128,6 +151,7 @@ class FakeBackend(Unscheduled):
             gpus=one.plan.size.gpus,
             cause=one.cause,
             exit_code=one.exit_code,
+            detail=one.detail,
         )
 
     async def forget(self, launch_id: LaunchId, handle: Handle) -> None:
@@ -247,12 +271,62 @@ class BackendBroken(FakeBackend):
 
 
 class BackendRefusesDeadlines(FakeBackend):
-    """Cannot move the end of a session while ``is_refusing``."""
+    """Does not move the end of a session while ``is_refusing``: by ``error``, no answer or a refusal."""
 
     is_refusing = True
+    error: type[BackendError] = BackendUnavailableError
 
     async def set_deadline(self, launch_id: LaunchId, handle: Handle, deadline: datetime) -> None:
         """Refuse."""
         if self.is_refusing:
-            raise BackendError("The end cannot be moved.")
+            raise self.error("The end cannot be moved.")
         await super().set_deadline(launch_id, handle, deadline)
+
+
+class BackendWithQueue(FakeBackend):
+    """A scheduler: sessions wait until the test lets them begin, and end when it says.
+
+    ``inner`` are jobs from inside its sessions, ``forecasts`` and ``refusal`` its answers before a start.
+    """
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.inner: dict[str, list[InnerJob]] = {}
+        self.expected: Forecast = Forecast(None)
+        self.refusal: BackendError | None = None
+        self.forecast_s = 0.0
+        self.admitted: list[LaunchPlan] = []
+
+    async def start(self, plan: LaunchPlan, credentials: Credentials) -> AsyncIterator[Started]:
+        """Put it into the queue."""
+        running = self.place.submit(plan, credentials)
+        self.place.queue(plan.launch_id, "Other jobs come first.")
+        yield Started({"job": running.number}, "Handed to the scheduler.")
+
+    async def status(self, handles: Mapping[LaunchId, Handle]) -> Mapping[LaunchId, Status]:
+        """Waiting, then running with its times."""
+        return {key: self._status(key) for key in handles}
+
+    def _status(self, launch_id: LaunchId) -> Status:
+        if launch_id in self.place.waiting:
+            return self.place.waiting[launch_id]
+        if launch_id not in self.place.running():
+            return Status(State.GONE)
+        one = self.place.sessions[launch_id]
+        ends_at = one.deadline or one.started_at + one.plan.walltime
+        return Status(State.RUNNING, host="node1", started_at=one.started_at, ends_at=ends_at)
+
+    async def inner_jobs(self, handles: Mapping[LaunchId, Handle]) -> Mapping[LaunchId, Sequence[InnerJob]]:
+        """As the test has set them."""
+        return {key: self.inner[key] for key in handles if key in self.inner}
+
+    async def forecast(self, ask: Ask) -> Forecast:
+        """As the test has set it, after as long as it says."""
+        await asyncio.sleep(self.forecast_s)
+        return self.expected
+
+    async def admit(self, plan: LaunchPlan) -> None:
+        """Refuse if the test says so."""
+        if self.refusal is not None:
+            raise self.refusal
+        self.admitted.append(plan)

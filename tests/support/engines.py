@@ -25,13 +25,14 @@ from hub.launch.ledgering import Books, hold_lines
 from hub.launch.models import LaunchRequest
 from hub.launch.news import utcnow
 from hub.launch.planner import Prepared
-from hub.launch.reconciler import Reconciler, Watcher
+from hub.launch.reconciler import Reconciler
 from hub.launch.runner import Runner
 from hub.launch.schema import LaunchRow
 from hub.launch.service import LaunchService
 from hub.launch.states import EndReason, LaunchState
 from hub.launch.store import Launch
 from hub.launch.summary import Named, Summary
+from hub.launch.watcher import Watcher
 from hub.problems import RequestError
 from quota.ledger import Ledger
 from quota.models import AccountKind, AccountRef, HoldLine
@@ -79,6 +80,12 @@ class FixedPlanner:
         payer = AccountRef(AccountKind.PERSON, person.username)
         holds = hold_lines(payer, person.username, SIZE, walltime)
         return Prepared(plan, holds, _summary(plan), None, "A session", WALLTIME_MAX)
+
+    async def check_extension(self, person: Person, launch: Launch, seconds: int) -> timedelta:
+        """As `hub.launch.planner.Planner.check_extension`."""
+        if self.refuse is not None:
+            raise self.refuse
+        return WALLTIME_MAX
 
 
 class FakeHub:

@@ -238,7 +238,7 @@ async def test_the_hub_is_asked_about_a_session_once(make_engine: MakeEngine) ->
     assert after.get(launch.id).state is LaunchState.RUNNING
 
 
-async def test_deadlines_are_set_again_at_start_and_after_a_refusal(make_engine: MakeEngine) -> None:
+async def test_deadlines_are_set_again_at_start_and_after_no_answer(make_engine: MakeEngine) -> None:
     backend = BackendRefusesDeadlines(Place())
     backend.is_refusing = False
     engine = make_engine(backend)
