@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hub.api import internal, launches
+from hub.api import internal, launches, sessions
 from hub.api.auth import CallbackHandler, HealthHandler
 from hub.api.base import NotFoundHandler
 from hub.api.openapi import OpenApiHandler
@@ -37,6 +37,9 @@ def routes(app: App) -> list[Any]:
         ("/internal/plans", internal.PlansHandler, parts),
         (f"/internal/launches/{_LAUNCH}/start", internal.StartHandler, parts),
         (f"/internal/launches/{_LAUNCH}/events", internal.ProgressHandler, parts),
+        (f"/internal/launches/{_LAUNCH}/specification", sessions.SpecificationHandler, parts),
+        (f"/internal/launches/{_LAUNCH}/deadline", sessions.DeadlineHandler, parts),
+        (f"/internal/launches/{_LAUNCH}/log", sessions.LogHandler, parts),
         ("/internal/stops", internal.StopsHandler, parts),
         ("/internal/sessions", internal.SessionsHandler, parts),
         (f"/internal/reports/{_LAUNCH}", internal.ReportHandler, parts),
