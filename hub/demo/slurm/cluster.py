@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from hub.demo.slurm import accounting, tokens
+from hub.demo.slurm.cgroups import make_memory_group, remove_group
 from hub.demo.slurm.configuration import NODES, Ports, free_ports, write_configuration
 from hub.demo.slurm.control import DAEMONS, Control
 from hub.demo.slurm.daemons import Daemon, as_user
@@ -74,6 +75,7 @@ class SlurmCluster(Control, Jobs):
         self._options = dict(options or {})
         self._people: PosixPeople | None = None
         self._ports: Ports | None = None
+        self.memory_group: Path | None = None
 
     # Where it is
 
@@ -101,6 +103,11 @@ class SlurmCluster(Control, Jobs):
     def jwt_key(self) -> Path:
         """Key of the tokens; whoever reads it is everybody on the cluster."""
         return self.state / "keys" / "jwt_hs256.key"
+
+    @property
+    def has_cgroup(self) -> bool:
+        """Whether a job over its memory ends as OUT_OF_MEMORY; else it is FAILED (see `cgroups`)."""
+        return self.memory_group is not None
 
     @property
     def people(self) -> PosixPeople:
@@ -167,8 +174,10 @@ class SlurmCluster(Control, Jobs):
             raise SlurmDemoError(f"Missing: {', '.join(missing)}. See CI_PACKAGES in the Makefile.")
         self._people = make_people(self.site)
         self._prepare_state()
-        self._namespace = Namespace(root, [self.state, self.site, *self._shared])
+        self.memory_group = make_memory_group()
+        self._namespace = Namespace(root, [self.state, self.site, *self._shared], self.memory_group)
         try:
+            self._configure()
             self._namespace.start()
             self._start_daemons()
         except BaseException:
@@ -189,6 +198,8 @@ class SlurmCluster(Control, Jobs):
         for daemon in self._daemons.values():
             daemon.forget()
         self._daemons = {}
+        if self.memory_group is not None:
+            remove_group(self.memory_group)
 
     def reset(self) -> None:
         """Bring everything back: daemons run, no jobs, no reservations, nodes idle."""
@@ -223,8 +234,10 @@ class SlurmCluster(Control, Jobs):
             munge_key.write_bytes(secrets.token_bytes(128))
         for key in (self.jwt_key, munge_key):
             shutil.chown(key, SLURM_USER, SLURM_USER)
+
+    def _configure(self) -> None:
         self._ports = free_ports()
-        write_configuration(self.state, self._ports, self.release, self._options)
+        write_configuration(self.state, self._ports, self.release, self._options, has_cgroup=self.has_cgroup)
 
     def _start_daemons(self) -> None:
         for spec in daemon_specs(self.state, self._listening, self.release):

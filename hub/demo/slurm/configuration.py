@@ -41,7 +41,7 @@ MailProg=/bin/true
 # One machine plays three nodes, with more CPUs than it has.
 SlurmdParameters=config_overrides
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+TaskPlugin={task_plugin}
 PropagateResourceLimits=NONE
 ReturnToService=2
 DisableRootJobs=YES
@@ -66,10 +66,9 @@ PriorityWeightAge=100
 PreemptType=preempt/qos
 PreemptMode=REQUEUE
 JobRequeue=1
-# No control groups are needed: slurmd looks every second, and ends a job that is over its memory.
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency=task=1
-JobAcctGatherParams=OverMemoryKill
+{gather}
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort={ports.slurmdbd}
@@ -153,8 +152,13 @@ def free_ports() -> Ports:
     return Ports(*found)
 
 
-def write_configuration(state: Path, ports: Ports, release: Release, options: Mapping[str, str]) -> None:
-    """Write the files of a cluster; ``options`` are added to slurm.conf, in place of ours."""
+def write_configuration(
+    state: Path, ports: Ports, release: Release, options: Mapping[str, str], *, has_cgroup: bool
+) -> None:
+    """Write the files of a cluster; ``options`` are added to slurm.conf, in place of ours.
+
+    ``has_cgroup``: jobs are held to their memory by a control group, not by slurmd's measurements.
+    """
     host = socket.gethostname().split(".")[0]
     values = {
         "cluster": CLUSTER_NAME,
@@ -164,6 +168,8 @@ def write_configuration(state: Path, ports: Ports, release: Release, options: Ma
         "ports": ports,
         "cpus": CPUS,
         "memory": MEMORY_MB,
+        "task_plugin": "task/cgroup" if has_cgroup else "task/none",
+        "gather": "" if has_cgroup else "JobAcctGatherParams=OverMemoryKill",
         "gres": ",".join(f"gpu:{kind}:{GPUS.count(kind)}" for kind in dict.fromkeys(GPUS)),
     }
     text = _SLURM_CONF.format(**values)
@@ -171,10 +177,16 @@ def write_configuration(state: Path, ports: Ports, release: Release, options: Ma
     kept += [f"{key}={value}" for key, value in options.items()]
     _write(state / "slurm.conf", "\n".join(kept) + "\n", 0o644)
     _write(state / "gres.conf", _gres(state), 0o644)
-    _write(state / "cgroup.conf", "CgroupPlugin=disabled\n" if release.has_disabled_cgroups else "", 0o644)
+    _write(state / "cgroup.conf", _cgroup(release, has_cgroup=has_cgroup), 0o644)
     _write(state / "slurmdbd.conf", _SLURMDBD_CONF.format(**values), 0o600)
     _write(state / "mariadb.cnf", _MARIADB_CNF.format(**values), 0o644)
     shutil.chown(state / "slurmdbd.conf", SLURM_USER, SLURM_USER)
+
+
+def _cgroup(release: Release, *, has_cgroup: bool) -> str:
+    if has_cgroup:
+        return "CgroupPlugin=cgroup/v1\nCgroupMountpoint=/sys/fs/cgroup\nConstrainRAMSpace=yes\n"
+    return "CgroupPlugin=disabled\n" if release.has_disabled_cgroups else ""
 
 
 def _gres(state: Path) -> str:

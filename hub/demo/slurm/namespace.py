@@ -19,13 +19,26 @@ import psutil
 
 from hub.demo.slurm.release import SlurmDemoError
 
+_MEMORY = """
+set -e
+memory=$1
+shift
+if [ -n "$memory" ]; then
+  held=$(mktemp -d)
+  mount --bind "$memory" "$held"
+  mount -t tmpfs -o mode=755 tmpfs /sys/fs/cgroup
+  mkdir /sys/fs/cgroup/memory
+  mount --move "$held" /sys/fs/cgroup/memory
+  rmdir "$held"
+fi
+"""
+
 _HOST = """
-mount -t proc proc /proc || exit 1
+mount -t proc proc /proc
 exec bash -c 'echo ready; read -r line'
 """
 
 _OTHER_ROOT = """
-set -e
 root=$1
 shift
 layer=$(mktemp -d)
@@ -58,8 +71,9 @@ class Namespace:
     ``shared`` are the folders that both sides see, when there is another root.
     """
 
-    def __init__(self, root: Path | None, shared: Sequence[Path]) -> None:
+    def __init__(self, root: Path | None, shared: Sequence[Path], memory: Path | None = None) -> None:
         self._root = root
+        self._memory = memory
         self._shared = [str(path) for path in shared]
         self._keeper: subprocess.Popen[bytes] | None = None
         self._init = 0
@@ -73,9 +87,10 @@ class Namespace:
             If the kernel refuses: this needs root.
         """
         script, words = (_HOST, []) if self._root is None else (_OTHER_ROOT, [str(self._root), *self._shared])
+        memory = "" if self._memory is None else str(self._memory)
         unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
         self._keeper = subprocess.Popen(
-            [*unshare, "bash", "-c", script, "keeper", *words],
+            [*unshare, "bash", "-c", _MEMORY + script, "keeper", memory, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

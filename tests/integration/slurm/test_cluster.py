@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -103,6 +105,21 @@ def test_more_urgent_work_sends_a_scavenger_back_to_the_queue(slurm_cluster: Slu
     assert slurm_cluster.wait_job(first, "PENDING") == "PENDING"
 
 
+def test_a_job_over_its_memory_ends_and_says_so(slurm_cluster: SlurmCluster):
+    script = "exec /usr/bin/python3 -c 'import time; x = bytearray(600_000_000); time.sleep(30)'"
+    job = slurm_cluster.submit_for_test("rui", script, account="hc4802", mem="200M")
+
+    state = slurm_cluster.wait_job(job)
+
+    output = (slurm_cluster.people.home("rui") / f"slurm-{job}.out").read_text()
+    if slurm_cluster.has_cgroup:
+        assert state == "OUT_OF_MEMORY"
+        assert "oom" in output.lower()
+    else:
+        assert state == "FAILED"
+        assert "Exceeded job memory limit" in output
+
+
 def test_killed_daemons_come_back_with_what_they_knew(slurm_cluster: SlurmCluster):
     job = slurm_cluster.submit_for_test("maja", "sleep 60", account="ma5501")
     slurm_cluster.wait_job(job, "RUNNING")
@@ -196,11 +213,30 @@ def test_stop_leaves_no_process_and_no_mount_and_the_next_start_knows_the_jobs(r
 
         assert not [process for process in inside if process.is_running()]
         assert Path("/proc/self/mounts").read_text() == mounts
+        assert cluster.memory_group is None or not cluster.memory_group.exists()
         assert {path.stat().st_mode & 0o777 for path in (cluster.state / "keys").iterdir()} == {0o600}
 
         cluster.start()
 
         assert cluster.submit_for_test("maja", "true", account="ma5501") == job + 1
+
+
+def test_a_cluster_ends_with_the_program_that_made_it_and_its_folder_can_be_used_again():
+    with own_cluster("24.11") as cluster:
+        cluster.stop()
+        command = [sys.executable, "-m", "hub.demo.slurm", str(cluster.state), "--release", "24.11"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
+            assert program.stdout is not None
+            assert "is ready" in program.stdout.readline()
+            processes = psutil.Process(program.pid).children(recursive=True)
+            assert "slurmdbd" in {process.name() for process in processes}
+            program.kill()
+
+        _, alive = psutil.wait_procs(processes, timeout=10)
+
+        assert alive == []
+        cluster.start()
+        assert cluster.run("sinfo").returncode == 0
 
 
 def test_a_state_folder_that_is_closed_to_others_is_refused(tmp_path: Path):
