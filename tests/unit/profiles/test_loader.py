@@ -82,7 +82,9 @@ def test_a_place_of_an_architecture_that_the_environment_is_not_for_is_not_offer
     tmp_path, architectures, places
 ):
     text = SLURM.replace("    title: Core\n", f"    title: Core\n    architectures: [{architectures}]\n")
-    assert load_profiles(written(tmp_path, text)).profiles["lab"].places == places
+    profiles = load_profiles(written(tmp_path, text))
+    assert profiles.profiles["lab"].places == places
+    assert {*profiles.unfit["lab"], *places} == {"local", "power"}
 
 
 def test_a_profile_that_no_place_is_left_for_is_a_fault(tmp_path):
