@@ -13,6 +13,7 @@ import pytest
 from spawners.plan import Mount, MountMode
 from spawners.session import exits
 from spawners.session.proof import session_secret
+from spawners.slurm.job import session_view
 from spawners.slurm.models import mark
 from tests.support.local import hub_stub, run_inside, wait_until
 from tests.support.nodesessions import OTHER, PERSON, VISIT, EngineStub, NodeSite, is_open_to_others, submit
@@ -156,6 +157,40 @@ def test_the_last_lines_of_a_server_that_dies_arrive(site, stub):
     assert site.cluster.wait_job(job) == "FAILED"
     assert stub.tails[-1][-1] == "no module named surprise"
     assert site.cluster.sacct(job, has_ended=True)["ExitCode"] == "3:0"
+
+
+def test_a_job_waits_for_a_service_that_is_away(site):
+    plan = site.plan()
+    with hub_stub(stub=EngineStub()) as away:
+        port = int(away.url.rpartition(":")[2])
+    job = submit(site, away, plan)
+    site.cluster.wait_job(job, "RUNNING")
+    wait_until(lambda: "does not answer yet" in site.log(plan), 20)
+    with hub_stub(port, away):
+        away.statuses = [502, 429]
+        wait_until(lambda: away.reports, 40, "its port")
+    site.cluster.run("scancel", str(job))
+    site.cluster.wait_job(job)
+
+
+def test_a_job_that_is_not_wanted_any_more_ends(site, stub):
+    stub.statuses = [401]
+    job = submit(site, stub, site.plan())
+    assert site.cluster.wait_job(job) == "FAILED"
+    assert site.cluster.sacct(job, has_ended=True)["ExitCode"] == f"{exits.NOT_WANTED}:0"
+
+
+def test_links_are_no_view_of_ones_own_and_say_so(site, stub):
+    settings = site.settings(view="links")
+    job, plan, port = start(site, stub, settings=settings)
+    assert "NOT ISOLATED" in site.log(plan)
+    root = session_view(plan.launch_id, plan.account, settings).root
+    assert run_inside(port, "import os; result = os.environ['PANHUB_DATA']") == str(root)
+    raw = f"{root}{VISIT}/RAW_DATA/secret.txt"
+    assert run_inside(port, f"result = open('{raw}').read()") == "hc1 RAW_DATA"
+    site.cluster.run("scancel", str(job))
+    wait_until(lambda: not processes(plan), 10, "the end of all its processes")
+    assert not site.cluster.people.home(PERSON).joinpath(root.relative_to(plan.account.home)).exists()
 
 
 def broken(site, what):
