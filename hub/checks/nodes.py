@@ -32,9 +32,17 @@ _PATIENCE_S = 90.0
 """Longest wait for a probe; a full partition is no fault."""
 
 _LOOK_S = 0.5
+_HIDDEN_S = 3.0
+"""A job that is not shown to us this long after its submission never will be."""
+
 _CLOCK_S = 30.0
+_OPERATOR_S = 2.0
+"""Time for the change of a job that must not have ended by then."""
+
 _OPERATOR_LIMIT = timedelta(minutes=4)
-_DENIED = re.compile("permission|access|privilege", re.IGNORECASE)
+_DENIED = re.compile("permission denied|privilege|invalid user id", re.IGNORECASE)
+"""What Slurm says to one who may not change a job (slurm_errno.c)."""
+
 _SEEN_BY_CODE = frozenset({JobState.COMPLETED, JobState.FAILED})
 
 
@@ -66,8 +74,6 @@ async def check_from_nodes(
     profiles: Profiles | None,
     partitions: Sequence[str],
     person: str | None,
-    *,
-    patience_s: float = _PATIENCE_S,
 ) -> list[Finding]:
     """Findings of one cluster's nodes; without a person one that says how to have them looked at."""
     title = f"slurm {name} nodes"
@@ -77,7 +83,7 @@ async def check_from_nodes(
         return []
     nodes = _Nodes(name, transport, settings, profiles, person)
     try:
-        return await nodes.findings(partitions, patience_s)
+        return await nodes.findings(partitions)
     except (SlurmUnavailableError, SlurmError) as error:
         return [Finding(title, Level.FAULT, str(error), "Look into slurmctld's log.")]
 
@@ -95,15 +101,16 @@ class _Nodes:
         self._person = person
         self._cluster: ClusterSettings = settings.slurm.clusters[name]
 
-    async def findings(self, partitions: Sequence[str], patience_s: float) -> list[Finding]:
+    async def findings(self, partitions: Sequence[str]) -> list[Finding]:
         """Submit a probe to each partition, wait for all, and read what they say."""
         home = await asyncio.to_thread(_home, self._settings, self._person)
         hub, service, left_out = await self._here()
         findings = [left_out] if left_out else []
-        probes = []
+        probes: list[_Probe] = []
         try:
             for partition in partitions:
-                asked = self._asked(partition, home, hub, service)
+                at_least_s = 0.0 if probes else _OPERATOR_S
+                asked = self._asked(partition, home, hub, service, at_least_s=at_least_s)
                 submitted = await self._submit(partition, asked)
                 if isinstance(submitted, Finding):
                     findings.append(submitted)
@@ -112,7 +119,7 @@ class _Nodes:
                 if len(probes) == 1:  # at once, before it has ended
                     findings.append(await self._check_operator(submitted))
             if probes:
-                ended = await self._wait(probes, patience_s)
+                ended = await self._wait(probes)
                 findings.append(self._clock(probes, ended))
                 findings += [one for probe in probes for one in self._read(probe, ended.get(probe.job_id))]
         finally:
@@ -136,7 +143,7 @@ class _Nodes:
         finding = Finding(self._title("reach"), Level.WARNING, text, "Start them, then check again.")
         return ("" if runs[0] is None else hub), ("" if runs[1] is None else service), finding
 
-    def _asked(self, partition: str, home: str, hub: str, service: str) -> Asked:
+    def _asked(self, partition: str, home: str, hub: str, service: str, *, at_least_s: float) -> Asked:
         environments = self._environments(partition)
         files = [str(e.image) for e in environments if e.image is not None]
         if any(e.modules for e in environments):
@@ -151,6 +158,7 @@ class _Nodes:
             home=home,
             views=views_of(self._cluster),
             clock_s=_CLOCK_S,
+            at_least_s=at_least_s,
         )
 
     def _environments(self, partition: str) -> list[Environment]:
@@ -187,9 +195,7 @@ class _Nodes:
         account = self._cluster.service_account
         try:
             await self._transport.set_time_limit(probe.job_id, _OPERATOR_LIMIT)
-        except SlurmUnavailableError as error:
-            return Finding(title, Level.FAULT, str(error), "Look into slurmctld's log.")
-        except SlurmError as error:
+        except (SlurmError, SlurmUnavailableError) as error:
             if _DENIED.search(str(error)):
                 text = f"{account} may not change people's jobs: {error}"
                 mend = f"sacctmgr modify user {account} set AdminLevel=Operator"
@@ -198,18 +204,18 @@ class _Nodes:
             return Finding(title, Level.WARNING, text, "Check again: the job may have ended too soon.")
         return Finding(title, Level.FINE, f"{account} may change people's jobs")
 
-    async def _wait(self, probes: Sequence[_Probe], patience_s: float) -> dict[int, _Seen]:
+    async def _wait(self, probes: Sequence[_Probe]) -> dict[int, _Seen]:
         """What became of the probes; one that has not ended by then is as it is."""
         wanted = {probe.job_id for probe in probes}
         seen: dict[int, _Seen] = {}
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + patience_s
+        began = loop.time()
         while True:
-            jobs = {job.id: _seen(job) for job in await self._transport.jobs() if job.id in wanted}
-            # Slurm forgets jobs some time after their end.
-            seen |= jobs
-            running = {n for n in wanted if n not in seen or seen[n].state in ALIVE}
-            if not running or loop.time() > deadline:
+            # Slurm forgets jobs some time after their end; what was seen stays.
+            seen |= {job.id: _seen(job) for job in await self._transport.jobs() if job.id in wanted}
+            waited_s = loop.time() - began
+            is_hidden = waited_s > _HIDDEN_S and not seen
+            if is_hidden or waited_s > _PATIENCE_S or not any(_is_alive(seen.get(n)) for n in wanted):
                 return seen
             await asyncio.sleep(_LOOK_S)
 
@@ -233,8 +239,10 @@ class _Nodes:
     def _read(self, probe: _Probe, seen: _Seen | None) -> list[Finding]:
         title = self._title("nodes", probe.partition)
         if seen is None:
-            mend = "Let MinJobAge in slurm.conf be a minute or more."
-            return [Finding(title, Level.FAULT, f"Slurm no longer knows the job {probe.job_id}", mend)]
+            account = self._cluster.service_account
+            text = f"Slurm shows the job {probe.job_id} of the look to {account} no more"
+            mend = f"Make {account} an Operator, and let MinJobAge in slurm.conf be a minute or more."
+            return [Finding(title, Level.FAULT, text, mend)]
         if seen.state is JobState.PENDING:
             text = f"the job of the look has not started: {seen.reason or 'no reason is told'}"
             return [Finding(title, Level.WARNING, text, "Check again when the partition has a CPU free.")]
@@ -250,6 +258,10 @@ class _Nodes:
 
     def _title(self, what: str, partition: str = "") -> str:
         return f"slurm {self._name}{'/' if partition else ''}{partition} {what}"
+
+
+def _is_alive(seen: _Seen | None) -> bool:
+    return seen is None or seen.state in ALIVE
 
 
 def _seen(job: Job) -> _Seen:

@@ -18,6 +18,7 @@ from hub.checks.reach import hub_url, report_url
 from hub.settings import Settings
 from profiles.loader import Profiles
 from profiles.places import SlurmPlace
+from spawners.slurm.connect import TransportSettingsError, make_transport
 from spawners.slurm.gateway.client import GatewayTokens
 from spawners.slurm.settings import ClusterSettings, RestSettings
 from spawners.slurm.transport import SlurmError, SlurmUnavailableError, Transport
@@ -73,9 +74,6 @@ class _Cluster:
 
     async def findings(self, person: str | None) -> list[Finding]:
         """All findings; the later ones only where the earlier ones let them be asked."""
-        # Loaded where there is a cluster only.
-        from spawners.slurm.connect import TransportSettingsError, make_transport
-
         tokens = None
         made: list[Finding] = []
         if self._cluster.gateway_socket is not None:

@@ -33,7 +33,8 @@ class Asked:
 
     ``hub`` and ``service`` are URLs that answer, or empty to leave them out; ``files`` must be
     readable (images, the file that defines ``module``); of ``views`` one must work. ``home`` empty:
-    the node's own idea of it. ``clock_s`` is how far the clocks may differ.
+    the node's own idea of it. ``clock_s`` is how far the clocks may differ. ``at_least_s``: the job
+    does not end before.
     """
 
     user: str
@@ -45,6 +46,7 @@ class Asked:
     home: str
     views: Sequence[str]
     clock_s: float = 30.0
+    at_least_s: float = 0.0
 
 
 def probe_spec(

@@ -138,10 +138,14 @@ def works(view: str) -> bool:
 
 def main() -> int:
     """Look at what ``PANHUB_PROBE`` asks for."""
+    began = time.monotonic()
     try:
-        return look(json.loads(os.environ["PANHUB_PROBE"]))
+        asked = json.loads(os.environ["PANHUB_PROBE"])
+        found = look(asked)
+        time.sleep(max(0.0, asked["at_least_s"] - (time.monotonic() - began)))
     except Exception:
         return CRASHED
+    return found
 
 
 if __name__ == "__main__":
