@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from spawners.slurm.models import NO_LIMITS, Tres
 
@@ -92,6 +93,9 @@ def _expand_part(part: str, room: int) -> list[str]:
     tails = _expand_part(tail, room) if tail else [""]
     found: list[str] = []
     for piece in inside.split(","):
+        if len(tails) == 1 and piece.isascii() and piece.isdigit() and room > len(found):
+            found.append(f"{head}{piece}{tails[0]}")
+            continue
         match = _RANGE.fullmatch(piece)
         if match is None:
             raise NotUnderstoodError(f"host list {plain(part, 80)!r}")
@@ -295,8 +299,11 @@ _GRES = re.compile(
 )
 
 
-def gres_gpus(text: str) -> dict[str, int]:
+@lru_cache(maxsize=4096)
+def gres_gpus(text: str) -> Mapping[str, int]:
     """GPUs by type (``""``: untyped) of a GRES string; other resources are left out.
+
+    The nodes of a cluster have few different ones, so that results are kept: do not change them.
 
     ``gpu:a100:4(S:0-1),gpu:2``, ``gpu:a100:2(IDX:0-1)``, ``gres:gpu:1``, ``gres/gpu:a100=1``, ``gpu``.
     """

@@ -40,6 +40,13 @@ class CliSettings(Closed):
         default=("sudo", "-n", "-u", "{user}"),
         description="Words before a program that runs as a person; `{user}` is replaced by the account.",
     )
+    helper: Path | None = Field(
+        default=None,
+        description=(
+            "Copy of spawners/slurm/cli/as_user.py that `run_as` starts, as sudoers names it; "
+            "null takes the package's own."
+        ),
+    )
     timeout_s: float = Field(default=15, ge=1, le=120, description="Longest wait for one program.")
 
 

@@ -81,7 +81,7 @@ class Programs:
             "environment": None if environment is None else dict(environment),
         }
         words = [] if self._is_own(user) else [word.format(user=user) for word in self._settings.run_as]
-        command = [*words, _PYTHON, "-I", "-S", str(_HELPER)]
+        command = [*words, _PYTHON, "-I", "-S", str(self._settings.helper or _HELPER)]
         return await self._run(command, json.dumps(order).encode(), _MOST_WAIT + 1)
 
     def _is_own(self, user: str) -> bool:

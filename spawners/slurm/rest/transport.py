@@ -62,7 +62,7 @@ class RestTransport:
         answer = await self._client.change("POST", path, spec.user, adapter.submission(spec))
         _check(answer)
         job_id = answer.envelope().get("job_id")
-        if not job_id:
+        if not isinstance(job_id, int) or job_id <= 0:
             raise SlurmUnavailableError("slurmrestd answered a submission without a job id.")
         return job_id
 

@@ -30,11 +30,11 @@ class WireError(TypedDict, total=False):
 
 
 class Envelope(TypedDict, total=False):
-    """What every answer has, and what a submission answers."""
+    """What every answer has, and what a submission answers (a change of 0.0.40 has an empty text)."""
 
     errors: list[WireError] | None
     warnings: list[WireError] | None
-    job_id: int | None
+    job_id: int | str | None
     job_submit_user_msg: str | None
 
 
