@@ -55,8 +55,8 @@ class Release:
     has_disabled_cgroups: bool
     """Whether cgroup.conf knows ``CgroupPlugin=disabled``, which slurmd then needs (since 23.11)."""
 
-    security_suite: bool = False
-    """Whether Debian has security updates of the suite."""
+    client_suite: str | None = None
+    """Debian release whose MariaDB client library slurmdbd loads, where its own suite's does not work."""
 
 
 RELEASES: dict[ReleaseName, Release] = {
@@ -74,6 +74,8 @@ RELEASES: dict[ReleaseName, Release] = {
         ("-s", "slurmctld,slurmdbd", "-d", "v0.0.42,v0.0.43,v0.0.44,v0.0.45"),
         ("v0.0.42", "v0.0.43", "v0.0.44", "v0.0.45"),
         True,
+        # libmariadb3 11.8.9 refuses every result: "maxmimum allowed number of columns (=0)".
+        client_suite="trixie",
     ),
 }
 

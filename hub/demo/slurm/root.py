@@ -22,16 +22,26 @@ _EXTRA = ("python3-venv", "bubblewrap", "acl", "procps", "hostname", "ca-certifi
 
 _INSTALL = """
 set -e
-mount -t proc proc "$1/proc"
-mount --rbind /dev "$1/dev"
-mount --rbind /sys "$1/sys"
+root=$1 mirror=$2 client=$3 library=$4
+shift 4
+mount -t proc proc "$root/proc"
+mount --rbind /dev "$root/dev"
+mount --rbind /sys "$root/sys"
 export DEBIAN_FRONTEND=noninteractive LC_ALL=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin
-chroot "$1" apt-get update -qq
-root=$1
-shift
+chroot "$root" apt-get update -qq
 chroot "$root" apt-get install -y -qq --no-install-recommends "$@"
+if [ -n "$client" ]; then
+  echo "deb $mirror $client main" > "$root/etc/apt/sources.list.d/client.list"
+  chroot "$root" apt-get update -qq
+  mkdir -p "$root$library"
+  chroot "$root" sh -c 'cd "$1" && apt-get download -qq "libmariadb3/$2" && dpkg -x libmariadb3*.deb .' \\
+    download "$library" "$client"
+fi
 chroot "$root" apt-get clean
 """
+
+CLIENT_LIBRARY = Path("/opt/libmariadb")
+"""Folder in the root of a release with a `Release.client_suite`, in which that library is unpacked."""
 
 # Half of a root is manuals and translations that nobody reads in it; and it can be made again, so
 # nothing waits for the disk.
@@ -58,14 +68,15 @@ def prepare_root(release: Release, cache: Path | None = None) -> Path | None:
         return None
     folder = cache or cache_folder()
     root = folder / f"slurm-{release.name}"
-    stamp = f"{release.suite} {' '.join((*PACKAGES, *_EXTRA))}\n"
+    suites = [release.suite, *([release.client_suite] if release.client_suite else [])]
+    stamp = f"{' '.join((*suites, *PACKAGES, *_EXTRA))}\n"
     with _lock(folder, f"slurm-{release.name}"):
         if _is_complete(root, stamp):
             return root
         part = folder / f".slurm-{release.name}.part"
         for left_over in (part, root):
             shutil.rmtree(left_over, ignore_errors=True)
-        _make(part, release.suite)
+        _make(part, release.suite, release.client_suite)
         (part / _STAMP).write_text(stamp)
         part.rename(root)
     return root
@@ -78,7 +89,7 @@ def _is_complete(root: Path, stamp: str) -> bool:
         return False
 
 
-def _make(root: Path, suite: str) -> None:
+def _make(root: Path, suite: str, client_suite: str | None) -> None:
     debootstrap = shutil.which("debootstrap", path="/usr/sbin:/usr/bin:/sbin:/bin")
     if debootstrap is None:
         raise SlurmDemoError("debootstrap is needed (Debian package debootstrap).")
@@ -94,7 +105,8 @@ def _make(root: Path, suite: str) -> None:
     (root / "etc/apt/apt.conf.d/99panhub").write_text(_acquire_options())
     shutil.copyfile("/etc/resolv.conf", root / "etc/resolv.conf")
     install = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", "-c", _INSTALL, "install"]
-    _run([*install, str(root), *PACKAGES, *_EXTRA], log)
+    words = [str(root), mirror, client_suite or "", str(CLIENT_LIBRARY)]
+    _run([*install, *words, *PACKAGES, *_EXTRA], log)
     log.unlink(missing_ok=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from hub.demo.slurm.configuration import NODES, Ports
 from hub.demo.slurm.daemons import DaemonSpec, accepts_tcp, accepts_unix
 from hub.demo.slurm.people import REST_USER, SLURM_USER
 from hub.demo.slurm.release import Release
+from hub.demo.slurm.root import CLIENT_LIBRARY
 
 
 def daemon_specs(state: Path, ports: Ports, release: Release) -> Iterator[DaemonSpec]:
@@ -27,12 +29,15 @@ def daemon_specs(state: Path, ports: Ports, release: Release) -> Iterator[Daemon
         lambda: accepts_unix(run / "mariadb.socket"),
     )
     # slurmdbd has no option for the database's socket; MariaDB's client library reads this variable.
+    client = {"MYSQL_UNIX_PORT": str(run / "mariadb.socket")}
+    if release.client_suite is not None:
+        client["LD_LIBRARY_PATH"] = str(CLIENT_LIBRARY / f"usr/lib/{os.uname().machine}-linux-gnu")
     yield DaemonSpec(
         "slurmdbd",
         ("slurmdbd", "-D"),
         SLURM_USER,
         _listens(ports.slurmdbd),
-        {**slurm, "MYSQL_UNIX_PORT": str(run / "mariadb.socket")},
+        {**slurm, **client},
     )
     yield DaemonSpec("slurmctld", ("slurmctld", "-D"), SLURM_USER, _listens(ports.slurmctld), slurm)
     yield DaemonSpec(
