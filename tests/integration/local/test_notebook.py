@@ -10,10 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.async_api import async_playwright, expect
-from tornado.httpclient import HTTPRequest
-from tornado.websocket import websocket_connect
 
 from spawners.backend import EndCause
+from tests.support.kernelsockets import execute, own_environment
 from tests.support.local import request
 
 
@@ -95,30 +94,15 @@ async def test_jupyterlab_shows_the_time_left_and_warns_and_takes_an_extension_i
         assert [url for url in foreign if url.startswith("http")] == []
 
 
-async def execute(port, token, kernel, code):
-    """What code prints in a kernel."""
-    url = f"ws://127.0.0.1:{port}/user/alice/api/kernels/{kernel}/channels"
-    connection = await websocket_connect(HTTPRequest(url, headers={"Authorization": f"token {token}"}))
-    content = {"code": code, "silent": False, "store_history": False}
-    header = {"msg_id": "1", "msg_type": "execute_request", "username": "", "session": "s", "version": "5.3"}
-    message = {
-        "header": header,
-        "parent_header": {},
-        "metadata": {},
-        "content": content,
-        "channel": "shell",
-        "buffers": [],
-    }
-    await connection.write_message(json.dumps(message))
-    printed = ""
-    while True:
-        answer = json.loads(await asyncio.wait_for(connection.read_message(), 60))
-        if answer["parent_header"].get("msg_id") != "1":
-            continue
-        if answer["msg_type"] == "stream":
-            printed += answer["content"]["text"]
-        if answer["msg_type"] == "error":
-            raise AssertionError("\n".join(answer["content"]["traceback"]))
-        if answer["msg_type"] == "execute_reply":
-            connection.close()
-            return printed
+@pytest.mark.usefixtures("bubblewrap")
+async def test_an_environment_of_the_persons_own_is_a_kernel(make_backend, notebook_site, run_plan, hub):
+    prefix = own_environment(notebook_site.home / ".virtualenvs" / "mine", notebook_site.environment.prefix)
+    _, port = await run_plan(make_backend(), notebook_site.plan())
+    _, content = await asyncio.to_thread(request, hub, port, "api/kernelspecs")
+    shown = json.loads(content)["kernelspecs"]["env-mine"]["spec"]
+    assert shown["display_name"] == "Python (mine)"
+    _, content = await asyncio.to_thread(request, hub, port, "api/kernels", {"name": "env-mine"})
+    code = "import os, sys; print([sys.prefix, os.environ['VIRTUAL_ENV']])"
+    printed = await execute(port, hub.token, json.loads(content)["id"], code)
+    inside = f"/home/alice/{prefix.relative_to(notebook_site.home)}"
+    assert printed == f"{[inside, inside]}\n"

@@ -1,21 +1,26 @@
 """A session's job on real nodes: what it sees, what others see of it, how it ends, what goes wrong."""
 
+import asyncio
+import json
 import os
+import shutil
 import signal
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import psutil
 import pytest
 
+from hub.demo.slurm.environment import prepare_environment
 from spawners.plan import Mount, MountMode
 from spawners.session import exits
 from spawners.session.proof import session_secret
 from spawners.slurm.job import session_view
 from spawners.slurm.models import mark
-from tests.support.local import hub_stub, run_inside, wait_until
+from tests.support.kernelsockets import execute, own_environment
+from tests.support.local import hub_stub, request, run_inside, wait_until
 from tests.support.nodesessions import OTHER, PERSON, VISIT, EngineStub, NodeSite, is_open_to_others, submit
 
 
@@ -145,11 +150,16 @@ def test_the_deadline_follows_and_an_end_is_orderly(site, stub):
 
 def test_the_first_process_alone_is_asked_to_end_and_all_end(site, stub):
     job, plan, _ = start(site, stub)
-    first = next(p for p in processes(plan) if any(word.endswith("node.py") for word in p.cmdline()))
+    found = processes(plan)
+    first = next(p for p in found if any(word.endswith("node.py") for word in p.cmdline()))
+    server = next(p for p in found if any(word.endswith("jupyterhub-singleuser") for word in p.cmdline()))
+    mounts = Path(f"/proc/{server.pid}/mountinfo").read_text().splitlines()
+    folder = next(line.split()[3] for line in mounts if line.split()[4] == "/opt/panhub/run")
+    assert site.cluster.run("ls", folder).stdout == "bin\ndeadline\n"
     os.kill(first.pid, signal.SIGTERM)
     wait_until(lambda: not processes(plan), 10, "the end of all its processes")
     site.cluster.wait_job(job)
-    assert not list(site.cluster.state.parent.glob("panhub-*"))
+    assert site.cluster.run("ls", str(Path(folder).parent)).returncode != 0
 
 
 def test_the_last_lines_of_a_server_that_dies_arrive(site, stub):
@@ -229,3 +239,49 @@ def test_what_is_missing_on_the_node_is_named(slurm_2205, sites, stub, what, cod
     assert site.cluster.sacct(job, has_ended=True)["ExitCode"] == f"{code}:0"
     assert text in stub.tails[-1][-1]
     assert stub.reports == []
+
+
+@pytest.fixture
+def notebook_site(slurm_2205, sites):
+    """A site with the demo's environment of sessions, as everybody's jobs can run it."""
+    made = prepare_environment(slurm_2205.release)
+    site = sites.get(slurm_2205) or NodeSite.make(slurm_2205)
+    yield replace(site, environment=replace(site.environment, prefix=PurePosixPath(made.prefix)))
+    slurm_2205.reset()
+
+
+async def test_a_notebook_of_the_real_environment_shows_data_kernels_and_time(notebook_site, stub):
+    site, plan = notebook_site, notebook_site.plan()
+    name = f"mine-{plan.launch_id}"
+    own = site.cluster.people.home(PERSON) / ".virtualenvs" / name
+    own_environment(own, plan.environment.prefix)
+    job, plan, port = await asyncio.to_thread(start, site, stub, plan)
+
+    async def ask(path, body=None):
+        return await asyncio.to_thread(request, stub, port, path, body)
+
+    async def run(kernel, code):
+        _, content = await ask("api/kernels", {"name": kernel})
+        return await execute(port, stub.token, json.loads(content)["id"], code)
+
+    assert (await ask("lab/tree/work/first/plot.ipynb"))[0] == 200
+    stranger = replace(stub, token="another")
+    assert (await asyncio.to_thread(request, stranger, port, "api/contents"))[0] == 403
+    code = (
+        f"import os; raw = '{VISIT}/RAW_DATA/secret.txt'\n"
+        "print(open(raw).read(), os.environ.get('PYTHONPATH'), os.environ['USER'])\n"
+        "try: open(raw, 'w')\n"
+        "except OSError as error: print(error.strerror)\n"
+    )
+    assert await run("python3", code) == f"hc1 RAW_DATA None {PERSON}\nRead-only file system\n"
+    code = "import sys, subprocess; print(sys.prefix, subprocess.getoutput('squeue -h -o %i'))"
+    assert await run(f"env-{name}", code) == f"{own} {job}\n"
+    told = json.loads((await ask("panhub/time"))[1])
+    assert told["deadline"] == pytest.approx(stub.deadline.timestamp(), abs=0.01)
+    secrets = (stub.token, session_secret(stub.token, plan.launch_id))
+    found = processes(plan)
+    assert len(found) >= 5  # with two kernels
+    assert not any(secret in word for process in found for word in process.cmdline() for secret in secrets)
+    site.cluster.run("scancel", str(job))
+    wait_until(lambda: not processes(plan), 10, "the end of all its processes")
+    shutil.rmtree(own)
