@@ -18,6 +18,7 @@ from tornado.web import Application
 import templates
 from hub.access.service import AccessService
 from hub.api.routes import routes
+from hub.backends import Backends, make_backends
 from hub.catalogue.files import FilesCatalogue
 from hub.catalogue.layout import LAYOUTS
 from hub.database import Database
@@ -48,7 +49,6 @@ from profiles.loader import Profiles, load_profiles
 from quota.ledger import Ledger
 from quota.policy import Policy
 from spawners.backend import Backend
-from spawners.local.backend import LocalBackend
 from templates.catalogue import Library
 from templates.inspector import Inspector
 
@@ -83,7 +83,8 @@ class App:
         layout = LAYOUTS[settings.data.layout]
         self.access = AccessService(self.catalogue, settings.access, layout, settings.data.root)
         self.books = Books(Ledger(Policy(settings.quota)))
-        self.backends = backends if backends is not None else _backends(settings, self.profiles)
+        self._places = Backends(backends) if backends is not None else make_backends(settings, self.profiles)
+        self.backends = self._places.by_place
         self.hub_client = HubClient(settings.hub.api_url, read_secret(settings.hub.service_token_file))
         grace = timedelta(seconds=settings.sessions.hand_over_timeout_s)
         self.hand_over = HandOver(self.db, self.hub_client, self.feed, grace=grace)
@@ -156,6 +157,7 @@ class App:
     async def start(self) -> None:
         """Go on where the last service stopped, then keep looking."""
         self.catalogue.start()
+        self._places.start()
         await self.reconciler.at_start()
         recheck_s = self.settings.sessions.recheck_access_s
         self._loops = [
@@ -196,12 +198,13 @@ class App:
         for task in self._loops:
             task.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
+        await self.watcher.aclose()
+        await self.reconciler.aclose()
         if self.settings.service.stop_sessions_at_exit:
             await self.drain()
         await self.hand_over.aclose()
         await self.runner.aclose()
-        for backend in self.backends.values():
-            await backend.aclose()
+        await self._places.aclose()
         await self.inspector.aclose()
         await self.catalogue.aclose()
         self.hub_client.close()
@@ -211,12 +214,6 @@ class App:
 def _template_folders(settings: Settings) -> tuple[Path, ...]:
     shipped = (_SHIPPED_TEMPLATES,) if settings.templates.include_shipped else ()
     return (*shipped, *settings.templates.folders)
-
-
-def _backends(settings: Settings, profiles: Profiles) -> dict[str, Backend]:
-    """One backend for all local places: they share the machine."""
-    local = LocalBackend(settings.local)
-    return {name: local for name, place in profiles.places.items() if place.backend == "local"}
 
 
 def _hub_auth(settings: Settings) -> HubOAuth:

@@ -7,6 +7,7 @@ through, and ends what no row speaks for. *Unknown* changes nothing.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -26,6 +27,9 @@ from spawners.backend import Backend, BackendError, Handle
 from spawners.plan import LaunchId
 
 log = logging.getLogger(__name__)
+
+_FIRST_PATIENCE_S = 5.0
+"""A scheduler that is down does not keep the service from its start for longer."""
 
 _WITHOUT_HANDLE = frozenset({LaunchState.HELD, LaunchState.ENDING})
 """States in which it may be unknown whether anything was started."""
@@ -49,24 +53,32 @@ class Reconciler:
         self._hand_over = hand_over
         self._grace = grace
         self._to_ask_for: set[LaunchId] = set()
+        self._comparing: dict[str, asyncio.Task[None]] = {}
 
     async def at_start(self) -> None:
         """What a service does before it serves: go on where the last one stopped."""
         # A stop that the hub asked for while no service ran is known to the hub alone.
         live = await self._db.run(lambda s: store.in_states(s, AT_BACKEND))
         self._to_ask_for = {launch.id for launch in live}
-        await self.reconcile()
+        await self.reconcile(patience_s=_FIRST_PATIENCE_S)
         live = await self._db.run(lambda s: store.in_states(s, AT_BACKEND))
         for launch in live:
             if launch.state is LaunchState.SUBMITTED and launch.url is not None:
                 self._runner.watch_answer(launch)
         await self._runner.timing.set_all(live)
 
-    async def reconcile(self) -> None:
-        """One round; a fault in one part does not keep the others from theirs."""
+    async def reconcile(self, *, patience_s: float | None = None) -> None:
+        """One round; a fault in one part does not keep the others from theirs.
+
+        Places that have not answered after ``patience_s`` are compared in the background.
+        """
         for place, backend in self._runner.backends.items():
-            async with logged(f"the comparison with place {place}"):
-                await self._compare(place, backend)
+            if place not in self._comparing:
+                task = asyncio.create_task(self._compare_or_log(place, backend), name=f"compare-{place}")
+                self._comparing[place] = task
+                task.add_done_callback(lambda _, key=place: self._comparing.pop(key, None))  # type: ignore[misc]
+        if self._comparing:
+            await asyncio.wait(set(self._comparing.values()), timeout=patience_s)
         for part in (
             self._hand_over_again,
             self._repeat_stops,
@@ -77,6 +89,16 @@ class Reconciler:
         ):
             async with logged(f"the reconciler ({part.__name__.strip('_')})"):
                 await part()
+
+    async def aclose(self) -> None:
+        """Leave what is under way; the next life does it again."""
+        for task in (tasks := set(self._comparing.values())):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _compare_or_log(self, place: str, backend: Backend) -> None:
+        async with logged(f"the comparison with place {place}"):
+            await self._compare(place, backend)
 
     async def _compare(self, place: str, backend: Backend) -> None:
         # Read before the backend is asked: what is submitted meanwhile is not missing.

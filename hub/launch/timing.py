@@ -7,6 +7,7 @@ job's time limit) comes before what was planned.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -101,10 +102,14 @@ class Timing:
         for launch in launches:
             if launch.handle is not None and launch.deadline is not None:
                 by_place[launch.place or ""][launch.id] = launch.handle
-        said: dict[LaunchId, Status] = {}
-        for place, handles in by_place.items():
-            if place in self._backends:
-                said |= await self._backends[place].status(handles)
+        answers = await asyncio.gather(
+            *(
+                self._backends[place].status(handles)
+                for place, handles in by_place.items()
+                if place in self._backends
+            )
+        )
+        said = {launch_id: status for answer in answers for launch_id, status in answer.items()}
         for launch in launches:
             if launch.deadline is None:
                 continue

@@ -6,6 +6,7 @@ one that runs and does not answer is ended. *Unknown* changes nothing.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,9 @@ from hub.launch.steering import AT_BACKEND, logged, want_stop
 from hub.launch.store import Launch, Position
 from spawners.backend import Handle, State, Status
 from spawners.plan import LaunchId
+
+_PATIENCE_S = 3.0
+"""A place that answers slowly is looked at in the background: the others need not wait for it."""
 
 _TELL_EVERY = timedelta(minutes=1)
 """A launch that waits gets no more than one line of progress in this time."""
@@ -40,6 +44,7 @@ class Watcher:
         """Last answer about each live launch; the same object for ever, for those who read it."""
         self._running_since: dict[LaunchId, datetime] = {}
         self._told: dict[LaunchId, tuple[str, datetime]] = {}
+        self._looking: dict[str, asyncio.Task[None]] = {}
 
     async def look(self) -> None:
         """Ask all backends once, and end what is over."""
@@ -54,8 +59,22 @@ class Watcher:
         self._running_since = {key: since for key, since in self._running_since.items() if key in here}
         self._told = {key: told for key, told in self._told.items() if key in here}
         for place, placed in by_place.items():
-            async with logged(f"the look at place {place}"):
-                await self._look_at(place, placed)
+            if place not in self._looking:
+                task = asyncio.create_task(self._look_or_log(place, placed), name=f"look-{place}")
+                self._looking[place] = task
+                task.add_done_callback(lambda _, key=place: self._looking.pop(key, None))  # type: ignore[misc]
+        if self._looking:
+            await asyncio.wait(set(self._looking.values()), timeout=_PATIENCE_S)
+
+    async def aclose(self) -> None:
+        """Leave what is under way; the next life does it again."""
+        for task in (tasks := set(self._looking.values())):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _look_or_log(self, place: str, launches: Sequence[Position]) -> None:
+        async with logged(f"the look at place {place}"):
+            await self._look_at(place, launches)
 
     async def _look_at(self, place: str, launches: Sequence[Position]) -> None:
         backend = self._runner.backends.get(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -50,9 +51,9 @@ def outlook(engine: Engine, launch: Launch) -> tuple[datetime | None, str]:
     return found.expected_start, found.pending_reason
 
 
-async def queued(engine: Engine, **request: Any) -> Launch:
+async def queued(engine: Engine, name: str = "work") -> Launch:
     """A launch that waits in the queue."""
-    launch = await engine.start(await engine.claim(**request))
+    launch = await engine.start(await engine.claim(name))
     await engine.watcher.look()
     return engine.get(launch.id)
 
@@ -357,3 +358,42 @@ async def test_a_scheduler_that_is_silent_says_so_of_a_wait(engine: Engine) -> N
     launch = await queued(engine)
     engine.watcher.last[launch.id] = Status(State.UNKNOWN, "Slurm does not answer.")
     assert outlook(engine, launch) == (None, "Slurm does not answer.")
+
+
+# --- places that are slow or silent -------------------------------------------------------------------
+
+
+async def test_a_place_that_does_not_answer_keeps_neither_the_others_nor_the_start_waiting(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launch = await begun(engine, await queued(engine))
+    silent = BackendWithQueue(Place())
+    never = asyncio.Event()
+
+    async def find() -> dict[Any, Any]:
+        await never.wait()
+        return {}
+
+    async def status(_: object) -> dict[Any, Any]:
+        await never.wait()
+        return {}
+
+    monkeypatch.setattr(silent, "find", find)
+    monkeypatch.setattr(silent, "status", status)
+    monkeypatch.setattr("hub.launch.reconciler._FIRST_PATIENCE_S", 0.05)
+    monkeypatch.setattr("hub.launch.watcher._PATIENCE_S", 0.05)
+    engine.backends["silent"] = silent
+    other = await queued(engine, name="other")
+    engine.db.run_now(lambda s: store.change(s, other.id, place="silent"))
+    engine.place.end(launch.id)
+    async with asyncio.timeout(10):
+        await engine.reconciler.at_start()
+        for _ in range(50):
+            await engine.watcher.look()
+            if not engine.get(launch.id).is_live:
+                break
+    assert engine.get(launch.id).end_reason == "exited"
+    assert engine.get(other.id).state is LaunchState.SUBMITTED
+    never.set()
+    await engine.watcher.aclose()
+    await engine.reconciler.aclose()

@@ -1,0 +1,84 @@
+"""Which backend stands behind each place of the profiles file?
+
+A kind of backend that no place names costs nothing: its code is not even loaded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from hub.settings import ConfigError, Settings
+from profiles.loader import Profiles
+from profiles.places import SlurmPlace
+from spawners.backend import Backend
+from spawners.local.backend import LocalBackend
+
+
+class Scheduler(Protocol):
+    """A scheduler that several places share."""
+
+    def start(self) -> None:
+        """Begin to look at it, in the background."""
+        ...
+
+    async def aclose(self) -> None:
+        """Stop looking and release connections; sessions go on."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Backends:
+    """Backends by place, and the schedulers behind them."""
+
+    by_place: Mapping[str, Backend]
+    schedulers: tuple[Scheduler, ...] = field(default=())
+
+    def start(self) -> None:
+        """Begin to look at all schedulers; one that does not answer keeps nobody waiting."""
+        for scheduler in self.schedulers:
+            scheduler.start()
+
+    async def aclose(self) -> None:
+        """Release everything; sessions go on."""
+        for backend in {id(backend): backend for backend in self.by_place.values()}.values():
+            await backend.aclose()
+        for scheduler in self.schedulers:
+            await scheduler.aclose()
+
+
+def make_backends(settings: Settings, profiles: Profiles) -> Backends:
+    """The backends of all places.
+
+    Raises
+    ------
+    ConfigError
+        If a place names what the settings do not have, or what they have cannot be used.
+    """
+    local = LocalBackend(settings.local)
+    by_place: dict[str, Backend] = {
+        name: local for name, place in profiles.places.items() if place.backend == "local"
+    }
+    schedulers: list[Scheduler] = []
+    if slurm := {name: place for name, place in profiles.places.items() if isinstance(place, SlurmPlace)}:
+        schedulers += _add_slurm(settings, slurm, by_place)
+    return Backends(by_place, tuple(schedulers))
+
+
+def _add_slurm(
+    settings: Settings, places: Mapping[str, SlurmPlace], by_place: dict[str, Backend]
+) -> list[Scheduler]:
+    from spawners.slurm.cluster import slurm_backends
+    from spawners.slurm.connect import TransportSettingsError
+
+    for name, place in places.items():
+        if place.cluster not in settings.slurm.clusters:
+            raise ConfigError(f"place {name}: there is no cluster {place.cluster} in slurm.clusters")
+    named = {name: (place.cluster, place.partition) for name, place in places.items()}
+    try:
+        clusters, backends = slurm_backends(settings.slurm, named)
+    except TransportSettingsError as error:
+        raise ConfigError(f"slurm.clusters: {error}") from error
+    by_place.update(backends)
+    return list(clusters.values())

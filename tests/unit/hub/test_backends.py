@@ -1,0 +1,97 @@
+"""Which backend stands behind which place."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from hub.backends import make_backends
+from hub.settings import ConfigError, Settings
+from profiles.loader import Profiles, load_profiles
+from spawners.local.backend import LocalBackend
+from spawners.slurm.backend import SlurmBackend
+
+PLACES = {
+    "here": {"title": "Here", "backend": "local"},
+    "beside": {"title": "Beside", "backend": "local"},
+    "cpu": {"title": "CPU", "backend": "slurm", "cluster": "pan", "partition": "cpu"},
+    "gpu": {"title": "GPU", "backend": "slurm", "cluster": "pan", "partition": "gpu"},
+}
+CLUSTER = {"transport": {"kind": "cli"}, "session_code": "/opt/panhub/session"}
+
+
+def profiles_of(folder: Path, *places: str) -> Profiles:
+    """A file with these places."""
+    file = folder / "profiles.yaml"
+    profile = {
+        "title": "Lab", "interfaces": ["lab"], "environment": "core", "places": list(places), "sizes": ["s"],
+        "default_size": "s", "walltime": {"default": "1 h", "max": "2 h"}, "allow": "everyone",
+    }  # fmt: skip
+    content = {
+        "environments": {"core": {"title": "Core", "prefix": "/opt/core", "lock_sha256": "0" * 64}},
+        "sizes": {"s": {"title": "S", "cpus": 1, "memory_mib": 512}},
+        "places": {name: PLACES[name] for name in places},
+        "profiles": {"lab": profile},
+        "default_profile": "lab",
+    }
+    file.write_text(yaml.safe_dump(content))
+    return load_profiles(file)
+
+
+def settings_of(folder: Path, **clusters: object) -> Settings:
+    """Settings with these clusters; secrets are not read here."""
+    secret = folder / "secret"
+    hub = dict.fromkeys(("service_token_file", "crypt_key_file", "cookie_secret_file"), secret)
+    parts = {
+        "service": {"internal_secret_file": secret, "state": folder / "state"},
+        "hub": {**hub, "proxy_token_file": secret},
+        "identity": {
+            "issuer": "https://idp.example.org",
+            "client_secret_file": secret,
+            "accounts": {"kind": "service", "homes": folder / "homes"},
+        },
+        "catalogue": {"folder": folder},
+        "data": {"root": folder},
+        "profiles": {"file": folder / "profiles.yaml"},
+        "local": {"state": folder / "local"},
+        "slurm": {"clusters": clusters},
+    }
+    return Settings.model_validate(parts)
+
+
+async def test_each_place_gets_the_backend_of_its_kind_and_clusters_are_shared(tmp_path: Path) -> None:
+    made = make_backends(settings_of(tmp_path, pan=CLUSTER), profiles_of(tmp_path, *PLACES))
+    try:
+        here, beside, cpu, gpu = (made.by_place[name] for name in PLACES)
+        assert isinstance(here, LocalBackend)
+        assert here is beside, "they share the machine"
+        assert isinstance(cpu, SlurmBackend)
+        assert isinstance(gpu, SlurmBackend)
+        assert (cpu.partition, gpu.partition) == ("cpu", "gpu")
+        assert len(made.schedulers) == 1
+    finally:
+        await made.aclose()
+
+
+def test_a_place_of_an_unknown_cluster_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"place cpu: there is no cluster pan in slurm\.clusters"):
+        make_backends(settings_of(tmp_path, other=CLUSTER), profiles_of(tmp_path, "cpu"))
+
+
+def test_a_transport_that_cannot_be_loaded_stops_the_start(tmp_path: Path) -> None:
+    custom = {**CLUSTER, "transport": {"kind": "custom", "class_name": "no.such:Transport"}}
+    with pytest.raises(ConfigError, match=r"no\.such:Transport"):
+        make_backends(settings_of(tmp_path, pan=custom), profiles_of(tmp_path, "cpu"))
+
+
+def test_without_a_place_of_theirs_schedulers_are_not_even_loaded() -> None:
+    code = "import sys, hub.app; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "spawners.local.backend" in loaded
+    assert not loaded & {"spawners.slurm.cluster", "spawners.slurm.backend", "spawners.slurm.rest.transport"}
+    assert not loaded & {"spawners.batchspawner.backend", "spawners.batchspawner.driver", "batchspawner"}
