@@ -98,7 +98,8 @@ def interpreter_paths(prefix: Path) -> tuple[Shown, ...]:
     """
     shown = _without_links(prefix)
     path = prefix / "bin" / "python"
-    links = _without_links(path, below=prefix)
+    # The prefix may be a link itself (``current``): what is in it is shown with the folder it leads to.
+    links = _without_links(path, below=prefix.resolve())
     shown += [link for link in links if link.link_to is not None]
     base = path.resolve().parent.parent
     if base != prefix.resolve():

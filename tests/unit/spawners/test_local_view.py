@@ -157,3 +157,12 @@ def test_a_virtual_environment_shows_its_interpreter_and_the_links_to_it_and_no_
             str(tmp_path / "pythons" / "3.11" / "bin" / "python3.11"),
         ),
     }
+
+
+def test_a_prefix_that_is_a_link_is_shown_as_one_and_what_it_leads_to_as_a_folder(tmp_path: Path) -> None:
+    made = tmp_path / "core-2026"
+    (made / "bin").mkdir(parents=True)
+    (made / "bin" / "python").symlink_to("/usr/bin/python3")
+    current = tmp_path / "current"
+    current.symlink_to("core-2026")
+    assert set(interpreter_paths(current)) == {Shown(current, "core-2026"), Shown(made)}
