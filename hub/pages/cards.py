@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from hub.api.models import open_path
 from hub.launch.ends import sentence
@@ -162,16 +163,14 @@ class Cards:
         return Allowed(ok=False, why=f"{longest:g} h is the longest a session may run here."), ()
 
     def _charges(self, launch: Launch) -> tuple[Amount, ...]:
-        """What was charged, or what would be if it ended now."""
+        """What was charged, or what would be if it ended now; waiting in a queue costs nothing."""
         if launch.usage is not None:
-            seconds = int(launch.usage["elapsed_seconds"])
-        elif launch.submitted_at is not None and launch.is_live:
-            seconds = max(0, int((self._now - launch.submitted_at).total_seconds()))
-        else:
-            return ()
+            return tuple(one for one in _recorded(launch.usage) if one.resource in _CHARGED)
         said = summary_of(launch)
-        if said is None:
+        if said is None or launch.deadline is None or not launch.is_live:
             return ()
+        began = launch.deadline - launch.launch_plan().walltime
+        seconds = max(0, int((self._now - began).total_seconds()))
         charges = [Amount(Resource.CPU_SECONDS, seconds * said.cpus)]
         if said.gpus:
             charges.append(Amount(Resource.GPU_SECONDS, seconds * said.gpus))
@@ -191,6 +190,7 @@ class Cards:
             ran=ran,
             end_reason=EndReason(launch.end_reason) if launch.end_reason else None,
             charges=self._charges(launch),
+            recorded=_recorded(launch.usage) if launch.usage else (),
             payer=payer_title(said),
         )
 
@@ -244,6 +244,18 @@ class Cards:
 def summary_of(launch: Launch) -> LaunchSummary | None:
     """The stored summary."""
     return None if launch.summary is None else LaunchSummary.model_validate(launch.summary)
+
+
+_CHARGED = {Resource.CPU_SECONDS, Resource.GPU_SECONDS}
+
+
+def _recorded(usage: Mapping[str, Any]) -> tuple[Amount, ...]:
+    """What a session used, by its backend's account: as allocated there, not as it was asked for."""
+    seconds = int(usage["elapsed_seconds"])
+    amounts = [Amount(Resource.CPU_SECONDS, seconds * int(usage["cpus"]))]
+    if usage["gpus"]:
+        amounts.append(Amount(Resource.GPU_SECONDS, seconds * int(usage["gpus"])))
+    return (*amounts, Amount(Resource.MIB_SECONDS, seconds * int(usage["memory_mib"])))
 
 
 def resources_of(said: LaunchSummary | None) -> Resources:

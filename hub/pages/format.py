@@ -20,7 +20,11 @@ _GIB = 1024
 _NOW_S = 30
 """As `spawners.backend.Forecast.is_now`: what starts within this time starts now."""
 
-_UNITS = {Resource.CPU_SECONDS: "CPU-hours", Resource.GPU_SECONDS: "GPU-hours"}
+_UNITS = {
+    Resource.CPU_SECONDS: "CPU-hours",
+    Resource.GPU_SECONDS: "GPU-hours",
+    Resource.MIB_SECONDS: "GiB-hours",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +107,8 @@ def quantity(seconds_or_count: int, resource: Resource) -> str:
     """Number of a ledger amount without its unit: hours of CPU- and GPU-seconds, or a count."""
     if resource is Resource.SESSIONS:
         return number(seconds_or_count)
-    return number(seconds_or_count / _SECONDS_PER_HOUR)
+    per_unit = _SECONDS_PER_HOUR * (_GIB if resource is Resource.MIB_SECONDS else 1)
+    return number(seconds_or_count / per_unit)
 
 
 def unit(resource: Resource, count: int = 0) -> str:

@@ -20,7 +20,7 @@ from hub.pages.refusing import meter_view
 from hub.pages.state import fields_of, state_of, to_request
 from hub.pages.views import HomeView, Meter, RecentRow
 from hub.problems import RequestError
-from quota.models import AccountKind, AccountRef
+from quota.models import AccountKind, AccountRef, Resource
 
 _STOP_WAIT_S = 10.0
 """How long a person who stops one session to start another waits for its end."""
@@ -111,14 +111,16 @@ def sessions_csv(rows: Sequence[RecentRow]) -> str:
     """CSV of sessions; a cell that a spreadsheet would run as a formula is quoted."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(
-        ["launch", "title", "proposal", "data", "state", "end", "asked_at", "ran_s", "cpu_seconds"]
-    )
+    used = (Resource.CPU_SECONDS, Resource.GPU_SECONDS, Resource.MIB_SECONDS)
+    names = ["launch", "title", "proposal", "data", "state", "end", "asked_at", "ran_s"]
+    writer.writerow([*names, *(resource.value for resource in used)])
     for row in rows:
-        seconds = next((a.value for a in row.charges if a.resource.value == "cpu_seconds"), 0)
+        amounts = {amount.resource: amount.value for amount in row.recorded}
         cells = [row.launch_id, row.title, row.proposal, row.data, row.state.value, row.end_reason or ""]
         safe = [f"'{cell}" if str(cell)[:1] in "=+-@\t\r" and cell else cell for cell in cells]
-        writer.writerow([*safe, row.at.isoformat(), int(row.ran.total_seconds()), seconds])
+        writer.writerow(
+            [*safe, row.at.isoformat(), int(row.ran.total_seconds()), *(amounts.get(r, 0) for r in used)]
+        )
     return out.getvalue()
 
 

@@ -187,7 +187,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class RecentRow:
-    """A launch that is over."""
+    """A launch that is over. ``recorded`` is all that it used, memory too, for the table to download."""
 
     launch_id: str
     title: str
@@ -198,6 +198,7 @@ class RecentRow:
     ran: timedelta
     end_reason: EndReason | None = None
     charges: tuple[Amount, ...] = ()
+    recorded: tuple[Amount, ...] = ()
     payer: str = ""
     can_relaunch: Allowed = Allowed()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -32,6 +32,9 @@ REFUSED = {
         422,
         "template_not_applicable",
     ),
+    "no place": ({"place": "moon"}, 400, "invalid_option"),
+    "no own size": ({"resources": {"cpus": 1, "memory_mib": 512}}, 400, "invalid_option"),
+    "no scheduling": ({"scheduling": {"qos": "long"}}, 400, "invalid_option"),
     "stray key": ({"cpus": 9999}, 400, "invalid_request"),
 }
 
@@ -138,6 +141,7 @@ def test_launches_of_others_are_not_there(person: SignIn, running: Launch) -> No
         ("GET", "", None),
         ("DELETE", "", None),
         ("POST", "/extend", {"seconds": 600}),
+        ("GET", "/jobs", None),
         ("GET", "/events", None),
     ]
     for method, path, body in calls:
@@ -149,6 +153,25 @@ def test_launches_of_others_are_not_there(person: SignIn, running: Launch) -> No
         assert person("rui").post(f"launches/{running['id']}/{change}", {}).status_code == 404
     assert all(item["id"] != running["id"] for item in person("rui").api("GET", "/launches").json()["items"])
     assert person("maja").get(running["id"])["state"] == "running"
+
+
+def test_a_launch_says_where_it_runs_and_what_was_submitted_from_inside(
+    person: SignIn, running: Launch
+) -> None:
+    launch = person("maja").get(running["id"])
+    assert launch["place"] == {"id": "local", "title": "This machine"}
+    assert (launch["expected_start"], launch["pending_reason"], launch["jobs"]) == (None, "", [])
+    reply = person("maja").api("GET", f"/launches/{running['id']}/jobs")
+    assert (reply.status_code, reply.json()) == (200, {"items": []})
+
+
+def test_the_soonest_of_one_place_is_that_place_and_starts_now(person: SignIn) -> None:
+    reply = person("maja").api("POST", "/launches", json={"dry_run": True, "place": "soonest"})
+    summary = reply.json()["summary"]
+    assert (summary["place"]["id"], summary["is_soonest"], summary["alternatives"]) == ("local", True, [])
+    assert summary["expected_start_basis"] == "scheduler"
+    expected = datetime.fromisoformat(summary["expected_start"])
+    assert abs(expected - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 def test_a_session_is_extended_once_for_a_key(person: SignIn, running: Launch) -> None:

@@ -53,6 +53,7 @@ OPERATIONS = [
     ("GET", "/launches/{launch_id}"),
     ("DELETE", "/launches/{launch_id}"),
     ("POST", "/launches/{launch_id}/extend"),
+    ("GET", "/launches/{launch_id}/jobs"),
     ("GET", "/launches/{launch_id}/events"),
 ]
 

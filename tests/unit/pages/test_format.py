@@ -44,6 +44,7 @@ def test_what_is_not_zero_never_shows_as_zero(value):
         (44_640, Resource.CPU_SECONDS, "12.4 CPU-hours"),
         (3600, Resource.GPU_SECONDS, "1 GPU-hours"),
         (10, Resource.CPU_SECONDS, "< 0.01 CPU-hours"),
+        (3600 * 2048, Resource.MIB_SECONDS, "2 GiB-hours"),
         (1, Resource.SESSIONS, "1 session"),
         (3, Resource.SESSIONS, "3 sessions"),
     ],
@@ -151,3 +152,27 @@ def test_a_start_is_said_as_a_person_would(ahead, words):
 def test_memory_of_a_cluster_is_in_terabytes():
     assert text.memory(2_560_000) == "2.4 TB"
     assert text.memory(64 * 1024) == "64 GB"
+
+
+def test_the_table_of_sessions_has_what_was_recorded_and_no_formula():
+    from datetime import UTC, datetime, timedelta
+
+    from hub.launch.states import LaunchState
+    from hub.pages.home import sessions_csv
+    from hub.pages.views import Amount, RecentRow
+
+    recorded = (Amount(Resource.CPU_SECONDS, 120), Amount(Resource.MIB_SECONDS, 60 * 2048))
+    row = RecentRow(
+        launch_id="0" * 16,
+        title="=cmd()",
+        proposal="MX-1",
+        data="",
+        state=LaunchState.ENDED,
+        at=datetime(2026, 11, 18, tzinfo=UTC),
+        ran=timedelta(minutes=1),
+        recorded=recorded,
+    )
+    head, line = sessions_csv([row]).splitlines()
+    assert head.split(",")[-4:] == ["ran_s", "cpu_seconds", "gpu_seconds", "mib_seconds"]
+    assert line.split(",")[-4:] == ["60", "120", "0", "122880"]
+    assert line.split(",")[1] == "'=cmd()"
