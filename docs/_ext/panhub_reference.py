@@ -1,7 +1,7 @@
 """Reference pages that are made from the code at each build, so that they cannot fall behind it.
 
-One directive, ``panhub``, with one argument: ``settings``, ``profiles``, ``problems``,
-``command-line``, ``tables`` or ``api``.
+One directive, ``panhub``, with one argument: ``settings``, ``token-gateway``, ``profiles``,
+``problems``, ``command-line``, ``tables`` or ``api``.
 """
 
 from __future__ import annotations
@@ -50,6 +50,22 @@ def settings() -> Lines:
         yield f"{_first_line(field.annotation)}{need}"
         yield ""
         yield from _keys(field.annotation, name, _given(field, name, None))
+
+
+def token_gateway() -> Lines:
+    """Every key of the token gateway's file, and the codes of its refusals."""
+    from spawners.slurm.gateway.policy import text_of
+    from spawners.slurm.gateway.protocol import Code
+    from spawners.slurm.gateway.settings import GatewaySettings
+
+    yield "## Keys"
+    yield ""
+    yield from _keys(GatewaySettings, "")
+    yield "## Refusals"
+    yield ""
+    yield "As they stand in the audit log and in the gateway's answers."
+    yield ""
+    yield from _table(("Code", "Text"), [(f"`{code.value}`", text_of(code, "…")) for code in Code])
 
 
 def profiles() -> Lines:
@@ -132,6 +148,7 @@ def api() -> Lines:
 
 KINDS: dict[str, Callable[[], Lines]] = {
     "settings": settings,
+    "token-gateway": token_gateway,
     "profiles": profiles,
     "problems": problems,
     "command-line": command_line,
@@ -180,7 +197,8 @@ def _keys(model: Any, section: str, default: Any = None) -> Lines:
     yield from _table(("Key", "Type", "Default", "Meaning"), list(_rows(model, "", default)))
     for key, held in _held(model, ""):
         if section:
-            yield f"### Each of `{section}.{key}`"
+            kind = _kind_of(held)
+            yield f"### `{section}.{key}` of kind `{kind}`" if kind else f"### Each of `{section}.{key}`"
             yield ""
             yield from _keys(held, f"{section}.{key}")
 
@@ -210,6 +228,13 @@ def _held(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, type[BaseM
             yield from ((f"{prefix}{name}", arg) for arg in get_args(field.annotation) if _is_model(arg))
 
 
+def _kind_of(model: type[BaseModel]) -> str:
+    """Value of the key ``kind`` by which a model is one of several, or nothing."""
+    field = model.model_fields.get("kind")
+    values = get_args(field.annotation) if field is not None and field.is_required() else ()
+    return str(values[0]) if len(values) == 1 else ""
+
+
 def _is_model(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseModel)
 
@@ -225,11 +250,13 @@ def _default(value: Any) -> str:
 def _kind(kind: Any) -> str:
     if isinstance(kind, type) and issubclass(kind, Enum):
         return " | ".join(f"'{member.value}'" for member in kind)
+    if all(map(_is_model, get_args(kind))) and (kinds := [_kind_of(held) for held in get_args(kind)]):
+        return " | ".join(kinds)
     is_plain = isinstance(kind, type) and not get_args(kind)
     text = kind.__name__ if is_plain else str(kind)
     # Patterns and module paths say nothing to people; the schemas have them.
     text = re.sub(r"Annotated\[(\w+), (?:[^\[\]]|\[[^\]]*\])*\]", r"\1", text.replace("typing.", ""))
-    text = re.sub(r"\b(?:\w+\.)+(\w+)", r"\1", text).replace("timedelta", "duration")
+    text = re.sub(r"(?<!['\w.])(?:\w+\.)+(\w+)", r"\1", text).replace("timedelta", "duration")
     text = re.sub(r"Optional\[([^\[\]]*)\]", r"\1 | None", text)
     text = re.sub(r"<\w+: ('[^']*')>", r"\1", text)
     text = re.sub(r"Union\[(.*), (\w+)\]", r"\1 | \2", text)
