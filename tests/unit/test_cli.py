@@ -25,7 +25,9 @@ def test_what_is_no_command_is_refused(words, capsys):
     capsys.readouterr()
 
 
-@pytest.mark.parametrize("command", ["demo", "smoke", "serve", "check", "token-gateway", "database", "version"])
+@pytest.mark.parametrize(
+    "command", ["demo", "smoke", "serve", "check", "token-gateway", "database", "version"]
+)
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as caught:
         parser().parse_args([command, "--help"])
