@@ -199,20 +199,19 @@ def backend_unavailable(place: str) -> RequestError:
     )
 
 
-_TITLES = {
-    "place_limit": "More than the place gives",
-    "place_not_allowed": "Not open to you",
-    "account_unknown": "Not an account of yours",
-    "qos_unknown": "Not a QOS of yours",
-    "reservation_unknown": "Not a reservation of yours",
-}
-
-
 def not_admitted(error: NotAdmittedError) -> RequestError:
     """The place does not take the plan, for a reason of its scheduler's."""
-    status = 403 if error.code == "place_not_allowed" else 400
-    title = _TITLES.get(error.code, "The place does not take it")
-    return RequestError(Problem(error.code, status, title, str(error), error.hint))
+    text, hint = str(error), error.hint
+    known = (
+        Problem("place_limit", 400, "More than the place gives", text, hint),
+        Problem("place_not_allowed", 403, "Not open to you", text, hint),
+        Problem("place_closed", 409, "The place takes no sessions now", text, hint),
+        Problem("account_unknown", 400, "Not an account of yours", text, hint),
+        Problem("qos_unknown", 400, "Not a QOS of yours", text, hint),
+        Problem("reservation_unknown", 400, "Not a reservation of yours", text, hint),
+    )
+    other = Problem(error.code, 400, "The place does not take it", text, hint)
+    return RequestError(next((problem for problem in known if problem.code == error.code), other))
 
 
 def extend_refused(reason: str) -> RequestError:
