@@ -16,9 +16,10 @@ from spawners.session import environment
 def start_specification(plan: LaunchPlan, credentials: Credentials, view: View) -> dict[str, Any]:
     """Standard input of ``start.py``; see there."""
     link, folder = plan.data_link, data_folder(plan, view)
+    arguments = [] if view.arguments is None else [environment.PRIVATE_SOCKETS]
     return {
         "environment": server_environment(plan, credentials.environment, view),
-        "command": [str(plan.environment.prefix / "bin" / "jupyterhub-singleuser")],
+        "command": [str(plan.environment.prefix / "bin" / "jupyterhub-singleuser"), *arguments],
         "home": str(view.home),
         "workdir": str(plan.workdir),
         "files": [{"path": str(file.path), "content": file.content} for file in plan.files],
@@ -52,4 +53,5 @@ def server_environment(plan: LaunchPlan, given: Mapping[str, str], view: View) -
         data=str(view.data),
         cpus=plan.size.cpus,
         memory_mib=plan.size.memory_mib,
+        has_own_view=view.arguments is not None,
     )

@@ -10,6 +10,13 @@ from collections.abc import Mapping
 LAUNCH_VARIABLE = "PANHUB_LAUNCH_ID"
 """In the environment of everything that belongs to a session."""
 
+PRIVATE_SOCKETS = "--KernelManager.transport=ipc"
+"""Argument of the server by which kernels listen on sockets of its own folder.
+
+By default they listen on the loopback, where whoever has an account on the machine can subscribe to all
+that a kernel prints (its messages are signed, not encrypted).
+"""
+
 _NOT_PASSED_ON = ("PYTHON", "LD_", "CONDA", "VIRTUAL_ENV", "NODE_")
 """Beginnings of variables that would bring the hub's own software into the session."""
 
@@ -40,6 +47,7 @@ def server_environment(
     data: str,
     cpus: int,
     memory_mib: int,
+    has_own_view: bool,
     path: str = "/usr/local/bin:/usr/bin:/bin",
     python_path: str = "",
 ) -> dict[str, str]:
@@ -52,6 +60,9 @@ def server_environment(
     home, code, shared, jupyter, data
         Where the session sees its home, our code, the folder with its deadline, the folder with kernels
         of the person's own, and what stands before the targets of its mounts.
+    has_own_view
+        Whether these paths are short, as they are in a view of its own: kernels get their sockets there
+        (`PRIVATE_SOCKETS`), whose names the system limits to 107 bytes (unix(7)).
     path, python_path
         What follows our own entries in PATH and PYTHONPATH.
     """
@@ -71,5 +82,7 @@ def server_environment(
         "CPU_LIMIT": str(cpus),
         "MEM_LIMIT": str(memory_mib * 1024 * 1024),
     }
+    if has_own_view:
+        own["JUPYTER_RUNTIME_DIR"] = f"{jupyter}/runtime"
     threads = dict.fromkeys(_THREADS, str(cpus))
     return {"LANG": "C.UTF-8", **given, **threads, **own}

@@ -38,7 +38,7 @@ from spawners.session import exits
 from spawners.session.address import listen_address
 from spawners.session.children import memory_file
 from spawners.session.engine import Engine
-from spawners.session.environment import server_environment
+from spawners.session.environment import PRIVATE_SOCKETS, server_environment
 from spawners.session.minder import Correspondent, Minder
 from spawners.session.nodejob import NodeJob, for_server, node_name, open_log, take_over
 from spawners.session.nodeview import NodeView, make_view
@@ -78,11 +78,15 @@ def start_specification(
             data=view.data,
             cpus=size["cpus"],
             memory_mib=size["memory_mib"],
+            has_own_view=view.kind != "links",
             path=f"{view.session_shared}/bin:{path}",
             python_path="" if is_image else environment.get("PYTHONPATH", ""),
         ),
         "inherited": ["LD_LIBRARY_PATH"] if is_image else [],
-        "command": [f"{prefix}/bin/jupyterhub-singleuser"],
+        "command": [
+            f"{prefix}/bin/jupyterhub-singleuser",
+            *([] if view.kind == "links" else [PRIVATE_SOCKETS]),
+        ],
         "home": view.home,
         "workdir": spec["workdir"],
         "files": spec["files"],

@@ -99,10 +99,9 @@ def test_no_secret_is_in_sight_of_others(site, stub):
         command = " ".join(process.cmdline())
         assert not any(secret in command for secret in secrets), command
         assert process.uids().real == plan.account.uid
-    looked = site.cluster.run(
-        "sh", "-c", "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -c TOKEN=", user=OTHER
-    )
-    assert looked.stdout.strip() == "0"
+    look = "cat /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n' | grep -c JUPYTERHUB_API_TOKEN="
+    assert int(site.cluster.run("sh", "-c", look, user=PERSON).stdout) >= 2
+    assert int(site.cluster.run("sh", "-c", look, user=OTHER).stdout) == 0
     home = site.cluster.people.home(PERSON)
     assert is_open_to_others(home / ".panhub" / "logs") is False
     assert is_open_to_others(home / ".panhub" / "logs" / f"{plan.launch_id}.log") is False
@@ -276,6 +275,8 @@ async def test_a_notebook_of_the_real_environment_shows_data_kernels_and_time(no
     assert await run("python3", code) == f"hc1 RAW_DATA None {PERSON}\nRead-only file system\n"
     code = "import sys, subprocess; print(sys.prefix, subprocess.getoutput('squeue -h -o %i'))"
     assert await run(f"env-{name}", code) == f"{own} {job}\n"
+    code = "import json, ipykernel; print(json.load(open(ipykernel.get_connection_file()))['transport'])"
+    assert await run("python3", code) == "ipc\n"  # on the loopback others of the node could listen
     told = json.loads((await ask("panhub/time"))[1])
     assert told["deadline"] == pytest.approx(stub.deadline.timestamp(), abs=0.01)
     secrets = (stub.token, session_secret(stub.token, plan.launch_id))
