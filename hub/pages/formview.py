@@ -13,7 +13,7 @@ from datetime import timedelta
 from hub.access.service import AccessService, GrantedDataset, Visible
 from hub.catalogue.models import Dataset
 from hub.identity.models import Person
-from hub.launch.models import SOONEST, Input, InputKind, LaunchRequest
+from hub.launch.models import SOONEST, Input, InputKind, LaunchRequest, SchedulingRequest
 from hub.launch.news import utcnow
 from hub.launch.notebooks import AUTO, Notebooks
 from hub.launch.planner import Planner
@@ -463,4 +463,18 @@ def _ways_out(problem: Problem, offer: Offer | None, request: LaunchRequest) -> 
     if problem.code in {"not_found_or_not_entitled", "embargoed_until", "offline_staging"}:
         without = request.model_copy(update={"inputs": (), "template": None})
         return (Action("Choose other data", ("new",), fields_of(without), icon="database"),)
-    return ()
+    if problem.code in {"account_unknown", "qos_unknown", "reservation_unknown"}:
+        untold = request.model_copy(update={"scheduling": SchedulingRequest()})
+        return (Action("Leave it to the scheduler", ("new",), fields_of(untold), icon="list-check"),)
+    if offer is None:
+        return ()
+    actions = []
+    if problem.code in {"place_limit", "place_not_allowed", "backend_unavailable"} and len(offer.places) > 1:
+        elsewhere = request.model_copy(update={"place": SOONEST})
+        if request.place != SOONEST:
+            actions.append(Action("Take the soonest place", ("new",), fields_of(elsewhere), icon="cpu"))
+    if problem.code in {"place_limit", "invalid_option"}:
+        size = {x.id: x for x in offer.sizes}[offer.default_size]
+        usual = request.model_copy(update={"size": size.id, "resources": None})
+        actions.append(Action(f"Take {size.title}", ("new",), fields_of(usual), icon="sliders"))
+    return tuple(actions)

@@ -38,6 +38,16 @@ function beginOwnSize() {
   if (gpus) gpus.checked = true;
 }
 
+function nameOwnSize() {
+  const own = document.getElementById("size-own");
+  if (!own?.checked) return;
+  const cpus = field("cpus").value || form.querySelector("[name=cpus]:checked")?.value || 1;
+  const memory = field("memory_gib").value;
+  const gpus = Number(form.querySelector("[name=gpus]:checked")?.value ?? 0);
+  const words = [`${cpus} CPU`, memory && `${memory} GB`, gpus && `${gpus} GPU${gpus > 1 ? "s" : ""}`];
+  document.getElementById("own-size").textContent = words.filter(Boolean).join(" · ");
+}
+
 /** One control says what another said before: keep only the newer word. */
 function settle(control) {
   const own = document.getElementById("size-own");
@@ -55,6 +65,7 @@ function settle(control) {
   }
   if (control.name === "gpu_type" && control.value && form.querySelector('[name=gpus][value="0"]:checked'))
     form.querySelector('[name=gpus][value="1"]').checked = true;
+  nameOwnSize();
   if (control.name === "walltime_s") field("hours").value = "";
   if (control.name === "hours") {
     if (control.value) uncheck("walltime_s");
