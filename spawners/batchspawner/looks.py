@@ -78,8 +78,9 @@ class Looks:
             looked.changed_at, looked.period_s = now, self._poll_s
         elif found.state is not State.RUNNING or now - looked.changed_at > _QUICK_S:
             looked.period_s = min(looked.period_s * _GROWTH, self._idle_s)
-        # A slow scheduler is asked less; many jobs do not fall into step.
-        pause_s = max(looked.period_s, 5 * (now - began))
+        # A slow scheduler is asked less, a silent one as its period says; many jobs do not fall into step.
+        took_s = 0.0 if found.state is State.UNKNOWN else now - began
+        pause_s = max(looked.period_s, 5 * took_s)
         looked.due_at = now + pause_s * random.uniform(0.9, 1.1)  # noqa: S311
         looked.found = found
         return found
