@@ -17,6 +17,7 @@ from spawners.slurm.models import (
     AccountedJob,
     Association,
     Job,
+    JobState,
     Node,
     Partition,
     Qos,
@@ -151,6 +152,8 @@ def _accounted(said: Mapping[str, str], largest: int | None) -> AccountedJob:
     state, reason = accounted_state([said["State"].split(" ")[0]], parse.said(said["Reason"]))
     tres = parse.tres(said["AllocTRES"])
     has_ended = state not in ALIVE
+    # Of a job that was cancelled while it waited the start is the cancellation, or what was expected.
+    has_run = bool(tres) and state != JobState.PENDING
     code, signal = parse.exit_code(said["ExitCode"]) if has_ended else (None, None)
     job_id, _, _ = said["JobIDRaw"].partition("+")
     return AccountedJob(
@@ -161,9 +164,9 @@ def _accounted(said: Mapping[str, str], largest: int | None) -> AccountedJob:
         partition=said["Partition"],
         comment=said["Comment"],
         submitted_at=parse.moment(said["Submit"]),
-        started_at=parse.moment(said["Start"]),
-        ended_at=parse.moment(said["End"]),
-        elapsed_s=_int(said["ElapsedRaw"]),
+        started_at=parse.moment(said["Start"]) if has_run else None,
+        ended_at=parse.moment(said["End"]) if has_ended else None,
+        elapsed_s=_int(said["ElapsedRaw"]) if has_run else 0,
         cpus=parse.tres_int(tres, "cpu") or 0,
         memory_mib=parse.tres_memory(tres) or 0,
         gpus=sum(parse.tres_gpus(tres).values()),

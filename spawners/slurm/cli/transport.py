@@ -37,6 +37,9 @@ _OVER = re.compile(r"already comp|Invalid job id specified", re.IGNORECASE)
 _PREFIX = re.compile(
     r"^(?:sbatch|scancel|scontrol|slurm_update|squeue|sacct|sacctmgr)(?:: error)?: ?", re.MULTILINE
 )
+_SLURMS_WORDS = re.compile(
+    r"(?:sbatch|scancel|scontrol|slurm_update\w*)(?:: error| error)?: |allocation failure: |for job \d"
+)
 _MOST_IDS = 1000
 """Job ids in one argument vector; more are several questions."""
 
@@ -139,7 +142,8 @@ class CliTransport:
 
     async def accounted_since(self, since: datetime) -> tuple[AccountedJob, ...]:
         """Runs of sacct; a comment reaches slurmdbd when its job ends, with ``AccountingStoreFlags``."""
-        start = since.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        # sacct refuses an end before the start.
+        start = min(since.astimezone(UTC), datetime.now(UTC)).strftime("%Y-%m-%dT%H:%M:%S")
         found = await self._sacct("--allusers", f"--starttime={start}", "--endtime=now")
         return tuple(job for job in found if marked(job.comment))
 
@@ -221,7 +225,8 @@ def _refusal(done: Done) -> SlurmError | SlurmUnavailableError:
     """What a failed change means: only Slurm's own words are a refusal."""
     said = _said(done)
     is_slurm = re.search(
-        r"(?:sbatch|scancel|scontrol|slurm_update\w*)(?:: error| error)?: |allocation failure: ", done.errors
+        r"(?:sbatch|scancel|scontrol|slurm_update\w*)(?:: error| error)?: |allocation failure: |for job \d",
+        done.errors,
     )
     if done.code < 0 or (done.code > 1 and not said) or not is_slurm or is_no_answer(said):
         return SlurmUnavailableError(said or f"A program of Slurm ended with code {done.code}.")

@@ -28,6 +28,10 @@ class Adapter(Protocol):
         """Body of ``POST job/submit``."""
         ...
 
+    def cancellation(self, job_id: int) -> tuple[str, dict[str, Any] | None]:
+        """Path and body of the ``DELETE`` that cancels a job."""
+        ...
+
     def time_limit(self, minutes: int) -> dict[str, Any]:
         """Body of ``POST job/{id}``."""
         ...

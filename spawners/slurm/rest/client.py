@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest
 from tornado.netutil import Resolver
 
 from spawners.slurm.parse import NotUnderstoodError
-from spawners.slurm.rest.wire import ENVELOPE, Envelope, numbers, read, said
+from spawners.slurm.rest.wire import ENVELOPE, Envelope, failures, numbers, read, said
 from spawners.slurm.transport import SlurmUnavailableError, Tokens
 
 MOST_ANSWER = 256 * 1024 * 1024
@@ -25,6 +26,9 @@ _AUTHENTICATION = frozenset({1007})
 
 _MAYBE_AUTHENTICATION = frozenset({-1, 7000})
 """What 0.0.38 and slurmdbd's part say for a token too: SLURM_ERROR, ESLURM_DB_CONNECTION."""
+
+_DOUBT_S = 60.0
+"""A token is renewed on suspicion once in this time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,7 @@ class RestClient:
     def __init__(self, url: str, tokens: Tokens, timeout_s: float) -> None:
         self._tokens = tokens
         self._timeout_s = timeout_s
+        self._doubted: dict[str, float] = {}
         options: dict[str, Any] = {
             "max_clients": 20,
             "max_body_size": MOST_ANSWER,
@@ -86,7 +91,9 @@ class RestClient:
         """Ask as a user. An answer that may be about the token is asked again with a new one."""
         address = f"{path}?{urlencode(query)}" if query else path
         answer = await self._send("GET", address, user, None)
-        if answer.is_about_token(certainly=False):
+        if answer.is_about_token(certainly=True) or (
+            answer.is_about_token(certainly=False) and self._may_doubt(user)
+        ):
             self._tokens.forget(user)
             answer = await self._send("GET", address, user, None)
         return answer
@@ -98,6 +105,14 @@ class RestClient:
             self._tokens.forget(user)
             answer = await self._send(method, path, user, body)
         return answer
+
+    def _may_doubt(self, user: str) -> bool:
+        """Whether a token may be renewed on suspicion: while a daemon is down every answer looks like it."""
+        now = time.monotonic()
+        if now - self._doubted.get(user, -_DOUBT_S) < _DOUBT_S:
+            return False
+        self._doubted[user] = now
+        return True
 
     async def _send(self, method: str, path: str, user: str, body: dict[str, Any] | None) -> Answer:
         headers = {"X-SLURM-USER-NAME": user, "X-SLURM-USER-TOKEN": await self._tokens.token(user)}
@@ -130,7 +145,7 @@ class RestClient:
 def refused(answer: Answer) -> str:
     """Slurm's words in an answer that is an error."""
     envelope = answer.envelope()
-    return said(envelope.get("errors") or (), envelope.get("job_submit_user_msg")) or f"HTTP {answer.status}"
+    return said(failures(envelope), envelope.get("job_submit_user_msg")) or f"HTTP {answer.status}"
 
 
 class _UnixResolver(Resolver):

@@ -24,7 +24,7 @@ from spawners.slurm.models import (
 from spawners.slurm.refusals import is_no_answer
 from spawners.slurm.rest.adapters import ADAPTERS, Adapter
 from spawners.slurm.rest.client import Answer, RestClient, refused
-from spawners.slurm.rest.wire import numbers
+from spawners.slurm.rest.wire import failures, numbers
 from spawners.slurm.settings import RestSettings
 from spawners.slurm.transport import SlurmError, SlurmUnavailableError, Tokens
 
@@ -35,6 +35,9 @@ _OVER = frozenset({2017, 2021, 2084})
 
 _NOT_SAID = frozenset({-1, 1007, 5005, 7000})
 """Errors of the way to the daemons: it is not known what became of the request."""
+
+_NO_TOKEN = frozenset({401, 403, 511})
+"""Statuses of an answer to a token that is not accepted."""
 
 _MOST_IDS = 200
 """Job ids in one address."""
@@ -67,10 +70,11 @@ class RestTransport:
         return job_id
 
     async def cancel(self, job_id: int, *, user: str) -> None:
-        """``DELETE job/{id}`` with the person's token."""
+        """``DELETE`` with the person's token."""
         adapter = await self._version()
-        answer = await self._client.change("DELETE", f"/slurm/{adapter.version}/job/{job_id}", user)
-        if not answer.is_ok and numbers(answer.envelope().get("errors") or ()) & _OVER:
+        path, body = adapter.cancellation(job_id)
+        answer = await self._client.change("DELETE", f"/slurm/{adapter.version}/{path}", user, body)
+        if answer.status not in _NO_TOKEN and numbers(failures(answer.envelope())) & _OVER:
             return
         _check(answer)
 
@@ -152,7 +156,7 @@ class RestTransport:
     ) -> T:
         adapter = await self._version()
         answer = await self._client.get(_path(part, adapter, what), self._user, query)
-        if answer.status in (401, 403, 511):
+        if answer.status in _NO_TOKEN:
             raise SlurmUnavailableError("Slurm did not accept the token of the service.")
         if answer.status == 404 and not answer.body.lstrip().startswith(b"{"):
             # slurmrestd is another one now: look again what it speaks.
@@ -200,10 +204,10 @@ def _check(answer: Answer) -> None:
     SlurmUnavailableError
         If it is not known what became of it.
     """
-    if answer.status in (401, 403, 511):
+    if answer.status in _NO_TOKEN:
         raise SlurmUnavailableError("Slurm did not accept the token.")
     envelope = answer.envelope()
-    found = envelope.get("errors") or []
+    found = failures(envelope)
     if answer.is_ok and not found:
         return
     text = refused(answer)

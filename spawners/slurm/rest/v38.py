@@ -34,6 +34,9 @@ class V38(Common):
             job["gres"] = f"gpu:{spec.gpu_type}:{spec.gpus}" if spec.gpu_type else f"gpu:{spec.gpus}"
         return {"script": spec.script, "job": job}
 
+    def cancellation(self, job_id: int) -> tuple[str, dict[str, Any] | None]:
+        return f"job/{job_id}", None
+
     def time_limit(self, minutes: int) -> dict[str, Any]:
         return {"time_limit": minutes}
 

@@ -35,6 +35,10 @@ class V40(Common):
             job["tres_per_node"] = f"{name}:{spec.gpus}"
         return {"job": job}
 
+    def cancellation(self, job_id: int) -> tuple[str, dict[str, Any] | None]:
+        # DELETE of one job says 200 and nothing of a refusal (0.0.40 and 0.0.41 of 24.11.5).
+        return "jobs/", {"jobs": [str(job_id)]}
+
     def time_limit(self, minutes: int) -> dict[str, Any]:
         return {"time_limit": _set(minutes)}
 

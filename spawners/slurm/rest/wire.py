@@ -29,6 +29,19 @@ class WireError(TypedDict, total=False):
     description: str | None
 
 
+class StatusError(TypedDict, total=False):
+    """What became of one of several jobs."""
+
+    string: str | None
+    code: int | None
+
+
+class Status(TypedDict, total=False):
+    """An entry of ``status[]``, the answer of ``DELETE jobs/``."""
+
+    error: StatusError
+
+
 class Envelope(TypedDict, total=False):
     """What every answer has, and what a submission answers (a change of 0.0.40 has an empty text)."""
 
@@ -36,6 +49,7 @@ class Envelope(TypedDict, total=False):
     warnings: list[WireError] | None
     job_id: int | str | None
     job_submit_user_msg: str | None
+    status: list[Status] | None
 
 
 ENVELOPE = TypeAdapter(Envelope)
@@ -63,6 +77,16 @@ def read(adapter: TypeAdapter[T], body: bytes) -> T:
         first = e.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"])
         raise NotUnderstoodError(plain(f"{place}: {first['msg']}", 200)) from e
+
+
+def failures(envelope: Envelope) -> list[WireError]:
+    """Errors of an answer, of single jobs too."""
+    found = list(envelope.get("errors") or ())
+    for status in envelope.get("status") or ():
+        error = status.get("error") or {}
+        if error.get("code"):
+            found.append({"error": error.get("string"), "error_number": error.get("code")})
+    return found
 
 
 def numbers(errors: Iterable[WireError]) -> frozenset[int]:
