@@ -7,7 +7,7 @@ BIN = .venv/bin
 # Byte code is compiled once, at installation: see hub/demo/install.py.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo smoke demo-slurm smoke-slurm test unit lint format bench docs clean ci-packages slurm-packages
+.PHONY: help demo smoke demo-slurm smoke-slurm test test-slurm-testing unit lint format bench docs clean ci-packages slurm-packages
 
 help:
 	@echo "make demo    a running hub with demo data on this machine (ARGS='--port 8100')"
@@ -39,6 +39,11 @@ smoke-slurm: slurm-packages
 test:
 	@$(INSTALL) dev
 	$(BIN)/pytest $(ARGS)
+
+# Debian testing moves on, so this is no part of "make test".
+test-slurm-testing: slurm-packages
+	@$(INSTALL) dev
+	PANHUB_SLURM_RELEASES=26.05 $(BIN)/pytest tests/integration/slurm -k 26.05 $(ARGS)
 
 unit:
 	@$(INSTALL) tools

@@ -18,7 +18,8 @@ from hub.demo.slurm import SlurmCluster, running_cluster
 from hub.demo.slurm.release import PROGRAMS
 from tests.support.required import require, require_program
 
-RELEASES = ("22.05", "24.11")
+RELEASES = tuple(os.environ.get("PANHUB_SLURM_RELEASES", "22.05 24.11").split())
+"""Releases of `slurm_cluster`; 26.05 comes from Debian testing, which moves on, so it must be asked for."""
 
 
 @contextmanager
@@ -59,11 +60,17 @@ def slurm_2411() -> Iterator[SlurmCluster]:
         yield cluster
 
 
+@pytest.fixture(scope="session")
+def slurm_2605() -> Iterator[SlurmCluster]:
+    """Slurm 26.05, of Debian testing."""
+    with own_cluster("26.05") as cluster:
+        yield cluster
+
+
 @pytest.fixture(scope="session", params=RELEASES)
 def slurm_release(request: pytest.FixtureRequest) -> SlurmCluster:
     """The shared cluster of each release in turn."""
-    name = {"22.05": "slurm_2205", "24.11": "slurm_2411"}[request.param]
-    cluster: SlurmCluster = request.getfixturevalue(name)
+    cluster: SlurmCluster = request.getfixturevalue(f"slurm_{request.param.replace('.', '')}")
     return cluster
 
 

@@ -215,6 +215,9 @@ class SlurmCluster(Control, Jobs):
                 self.set_node(node, "resume")
         self.wait_nodes()
 
+    def _is_starting(self) -> bool:
+        return " is UP" not in self.run("scontrol", "ping").stdout
+
     def _prepare_state(self) -> None:
         self.state.mkdir(parents=True, exist_ok=True)
         self.state.chmod(0o755)

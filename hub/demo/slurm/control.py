@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 import psutil
@@ -15,8 +17,11 @@ from hub.demo.slurm.release import SlurmDemoError
 DAEMONS = ("munged", "mariadbd", "slurmdbd", "slurmctld", "slurmrestd", *NODES)
 """Names of the daemons, in the order of their start."""
 
+_PROBE_S = 0.05
+_START_TIMEOUT_S = 30.0
 
-class Control:
+
+class Control(ABC):
     """Part of `SlurmCluster`. Every name is one of `DAEMONS`."""
 
     def __init__(self) -> None:
@@ -24,10 +29,29 @@ class Control:
         self._daemons: dict[str, Daemon] = {}
 
     def start_daemon(self, name: str) -> None:
-        """Start a daemon that does not run, and wait until it answers."""
+        """Start a daemon that does not run, and wait until it answers.
+
+        Raises
+        ------
+        SlurmDemoError
+            If it ends or does not answer in time; the end of its log is in the text.
+        """
         daemon = self._daemon(name)
         daemon.start()
         daemon.wait_ready()
+        # It listens before it has read its state, and may still end over that.
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while name == "slurmctld" and self._is_starting():
+            daemon.wait_ready()
+            if time.monotonic() > deadline:
+                raise SlurmDemoError(
+                    f"slurmctld did not answer within {_START_TIMEOUT_S:g} s; see {daemon.log}."
+                )
+            time.sleep(_PROBE_S)
+
+    @abstractmethod
+    def _is_starting(self) -> bool:
+        """Whether slurmctld listens and does not answer yet."""
 
     def stop_daemon(self, name: str) -> None:
         """Stop a daemon in order (SIGTERM)."""

@@ -39,7 +39,9 @@ def daemon_specs(state: Path, ports: Ports, release: Release) -> Iterator[Daemon
         _listens(ports.slurmdbd),
         {**slurm, **client},
     )
-    yield DaemonSpec("slurmctld", ("slurmctld", "-D"), SLURM_USER, _listens(ports.slurmctld), slurm)
+    # Killed in its first minutes it has not saved all yet, and a newer one (26.05) would then not
+    # start without -i.
+    yield DaemonSpec("slurmctld", ("slurmctld", "-D", "-i"), SLURM_USER, _listens(ports.slurmctld), slurm)
     yield DaemonSpec(
         "slurmrestd",
         ("slurmrestd", "-a", "rest_auth/jwt", *release.rest_plugins, f"127.0.0.1:{ports.slurmrestd}"),

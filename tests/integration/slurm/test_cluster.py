@@ -222,9 +222,10 @@ def test_stop_leaves_no_process_and_no_mount_and_the_next_start_knows_the_jobs(r
 
 
 def test_a_cluster_ends_with_the_program_that_made_it_and_its_folder_can_be_used_again():
-    with own_cluster("24.11") as cluster:
+    release = RELEASES[-1]
+    with own_cluster(release) as cluster:
         cluster.stop()
-        command = [sys.executable, "-m", "hub.demo.slurm", str(cluster.state), "--release", "24.11"]
+        command = [sys.executable, "-m", "hub.demo.slurm", str(cluster.state), "--release", release]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as program:
             assert program.stdout is not None
             assert "is ready" in program.stdout.readline()
