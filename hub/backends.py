@@ -11,7 +11,7 @@ from typing import Protocol
 
 from hub.settings import ConfigError, Settings
 from profiles.loader import Profiles
-from profiles.places import SlurmPlace
+from profiles.places import BatchspawnerPlace, SlurmPlace
 from spawners.backend import Backend
 from spawners.local.backend import LocalBackend
 
@@ -63,6 +63,10 @@ def make_backends(settings: Settings, profiles: Profiles) -> Backends:
     schedulers: list[Scheduler] = []
     if slurm := {name: place for name, place in profiles.places.items() if isinstance(place, SlurmPlace)}:
         schedulers += _add_slurm(settings, slurm, by_place)
+    if batch := {
+        name: place for name, place in profiles.places.items() if isinstance(place, BatchspawnerPlace)
+    }:
+        _add_batchspawner(settings, batch, by_place)
     return Backends(by_place, tuple(schedulers))
 
 
@@ -82,3 +86,24 @@ def _add_slurm(
         raise ConfigError(f"slurm.clusters: {error}") from error
     by_place.update(backends)
     return list(clusters.values())
+
+
+def _add_batchspawner(
+    settings: Settings, places: Mapping[str, BatchspawnerPlace], by_place: dict[str, Backend]
+) -> None:
+    from spawners.batchspawner.backend import BatchspawnerBackend
+    from spawners.batchspawner.driver import BatchspawnerError
+    from spawners.batchspawner.system import BatchSystem
+
+    systems: dict[str, BatchSystem] = {}
+    for name, place in places.items():
+        known = settings.batchspawner.clusters.get(place.cluster)
+        if known is None:
+            raise ConfigError(f"place {name}: there is no cluster {place.cluster} in batchspawner.clusters")
+        if place.cluster not in systems:
+            folder = settings.batchspawner.state / place.cluster
+            try:
+                systems[place.cluster] = BatchSystem(place.cluster, known, folder)
+            except BatchspawnerError as error:
+                raise ConfigError(f"batchspawner.clusters: {error}") from error
+        by_place[name] = BatchspawnerBackend(systems[place.cluster], place.queue)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from hub.access.policy import AccessPolicy
 from hub.identity.settings import IdentitySettings
 from quota.policy import QuotaSettings
+from spawners.batchspawner.settings import BatchspawnerSettings
 from spawners.local.settings import LocalSettings
 from spawners.slurm.settings import SlurmSettings
 
@@ -186,6 +187,7 @@ class Settings(Closed):
     sessions: SessionSettings = SessionSettings()
     local: LocalSettings
     slurm: SlurmSettings = SlurmSettings()
+    batchspawner: BatchspawnerSettings = BatchspawnerSettings()
 
 
 def load_settings(path: Path) -> Settings:
@@ -209,6 +211,10 @@ def load_settings(path: Path) -> Settings:
             f"  {'.'.join(str(part) for part in item['loc'])}: {item['msg']}" for item in error.errors()
         )
         raise ConfigError(f"{path}:\n{causes}") from error
+    # Of all paths, this one is written to by the service, so it is relative to the service's own folder.
+    records = settings.service.state / settings.batchspawner.state
+    batchspawner = settings.batchspawner.model_copy(update={"state": records})
+    settings = settings.model_copy(update={"batchspawner": batchspawner})
     resolved: Settings = _absolute(settings, path.resolve().parent)
     return resolved
 

@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 from hub.backends import make_backends
+from hub.demo.configure import Ports, write_configuration
 from hub.settings import ConfigError, Settings
 from profiles.loader import Profiles, load_profiles
+from spawners.batchspawner.backend import BatchspawnerBackend
 from spawners.local.backend import LocalBackend
 from spawners.slurm.backend import SlurmBackend
 
@@ -19,8 +21,10 @@ PLACES = {
     "here": {"title": "Here", "backend": "local"},
     "beside": {"title": "Beside", "backend": "local"},
     "cpu": {"title": "CPU", "backend": "slurm", "cluster": "pan", "partition": "cpu"},
+    "torque": {"title": "Torque", "backend": "batchspawner", "cluster": "ill", "queue": "long"},
     "gpu": {"title": "GPU", "backend": "slurm", "cluster": "pan", "partition": "gpu"},
 }
+BATCH = {"class_name": "batchspawner:TorqueSpawner", "session_code": "/opt/panhub/session"}
 CLUSTER = {"transport": {"kind": "cli"}, "session_code": "/opt/panhub/session"}
 
 
@@ -42,7 +46,7 @@ def profiles_of(folder: Path, *places: str) -> Profiles:
     return load_profiles(file)
 
 
-def settings_of(folder: Path, **clusters: object) -> Settings:
+def settings_of(folder: Path, **clusters: dict[str, object]) -> Settings:
     """Settings with these clusters; secrets are not read here."""
     secret = folder / "secret"
     hub = dict.fromkeys(("service_token_file", "crypt_key_file", "cookie_secret_file"), secret)
@@ -58,15 +62,17 @@ def settings_of(folder: Path, **clusters: object) -> Settings:
         "data": {"root": folder},
         "profiles": {"file": folder / "profiles.yaml"},
         "local": {"state": folder / "local"},
-        "slurm": {"clusters": clusters},
+        "slurm": {"clusters": {name: one for name, one in clusters.items() if "class_name" not in one}},
+        "batchspawner": {"clusters": {name: one for name, one in clusters.items() if "class_name" in one}},
     }
     return Settings.model_validate(parts)
 
 
 async def test_each_place_gets_the_backend_of_its_kind_and_clusters_are_shared(tmp_path: Path) -> None:
-    made = make_backends(settings_of(tmp_path, pan=CLUSTER), profiles_of(tmp_path, *PLACES))
+    made = make_backends(settings_of(tmp_path, pan=CLUSTER, ill=BATCH), profiles_of(tmp_path, *PLACES))
     try:
-        here, beside, cpu, gpu = (made.by_place[name] for name in PLACES)
+        here, beside, cpu, torque, gpu = (made.by_place[name] for name in PLACES)
+        assert isinstance(torque, BatchspawnerBackend)
         assert isinstance(here, LocalBackend)
         assert here is beside, "they share the machine"
         assert isinstance(cpu, SlurmBackend)
@@ -77,9 +83,22 @@ async def test_each_place_gets_the_backend_of_its_kind_and_clusters_are_shared(t
         await made.aclose()
 
 
-def test_a_place_of_an_unknown_cluster_stops_the_start(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"place cpu: there is no cluster pan in slurm\.clusters"):
-        make_backends(settings_of(tmp_path, other=CLUSTER), profiles_of(tmp_path, "cpu"))
+@pytest.mark.parametrize(
+    ("place", "cause"),
+    [
+        ("cpu", r"place cpu: there is no cluster pan in slurm\.clusters"),
+        ("torque", r"place torque: there is no cluster ill in batchspawner\.clusters"),
+    ],
+)
+def test_a_place_of_an_unknown_cluster_stops_the_start(tmp_path: Path, place: str, cause: str) -> None:
+    with pytest.raises(ConfigError, match=cause):
+        make_backends(settings_of(tmp_path, other=CLUSTER), profiles_of(tmp_path, place))
+
+
+def test_a_class_that_cannot_be_loaded_stops_the_start(tmp_path: Path) -> None:
+    none = {**BATCH, "class_name": "no_such:TorqueSpawner"}
+    with pytest.raises(ConfigError, match=r"batchspawner\.clusters: .*no_such"):
+        make_backends(settings_of(tmp_path, ill=none), profiles_of(tmp_path, "torque"))
 
 
 def test_a_transport_that_cannot_be_loaded_stops_the_start(tmp_path: Path) -> None:
@@ -95,3 +114,8 @@ def test_without_a_place_of_theirs_schedulers_are_not_even_loaded() -> None:
     assert "spawners.local.backend" in loaded
     assert not loaded & {"spawners.slurm.cluster", "spawners.slurm.backend", "spawners.slurm.rest.transport"}
     assert not loaded & {"spawners.batchspawner.backend", "spawners.batchspawner.driver", "batchspawner"}
+
+
+def test_records_of_jobs_lie_in_the_services_own_folder(tmp_path: Path) -> None:
+    _, settings = write_configuration(tmp_path, Ports())
+    assert settings.batchspawner.state == settings.service.state / "batchspawner"
