@@ -46,6 +46,7 @@ async def execute(port, token, kernel, code):
             printed += answer["content"]["text"]
         if answer["msg_type"] == "error":
             raise AssertionError("\n".join(answer["content"]["traceback"]))
-        if answer["msg_type"] == "execute_reply":
+        # Output and reply come by different channels, in any order; idle comes after all output.
+        if answer["msg_type"] == "status" and answer["content"]["execution_state"] == "idle":
             connection.close()
             return printed

@@ -8,6 +8,8 @@ rewrites when a session is extended, so the answer follows. Needs jupyter_server
 from __future__ import annotations
 
 import os
+from collections.abc import MutableMapping
+from pathlib import Path
 from typing import Any
 
 _DEFAULT_WARN_BEFORE = "1800,600"
@@ -17,14 +19,22 @@ def _jupyter_server_extension_points() -> list[dict[str, str]]:
     return [{"module": "panhub_session"}]
 
 
+def forget_own_path(environment: MutableMapping[str, str]) -> None:
+    """Take out of PYTHONPATH what brought this package: kernels must not inherit it. A module's stays."""
+    ours = str(Path(__file__).resolve().parents[1])
+    kept = [part for part in environment.get("PYTHONPATH", "").split(os.pathsep) if part not in ("", ours)]
+    environment.pop("PYTHONPATH", None)
+    if kept:
+        environment["PYTHONPATH"] = os.pathsep.join(kept)
+
+
 def _load_jupyter_server_extension(server: Any) -> None:
     """Add the handler; called by jupyter_server."""
     from jupyter_server.utils import url_path_join
 
     from panhub_session.handlers import TimeHandler
 
-    # This package came by PYTHONPATH; kernels must not inherit it.
-    os.environ.pop("PYTHONPATH", None)
+    forget_own_path(os.environ)
     hub = os.environ.get("JUPYTERHUB_BASE_URL", "/")
     facts = {
         "file": os.environ.get("PANHUB_DEADLINE_FILE", ""),
