@@ -305,14 +305,16 @@ def gres_gpus(text: str) -> Mapping[str, int]:
 
     The nodes of a cluster have few different ones, so that results are kept: do not change them.
 
-    ``gpu:a100:4(S:0-1),gpu:2``, ``gpu:a100:2(IDX:0-1)``, ``gres:gpu:1``, ``gres/gpu:a100=1``, ``gpu``.
+    ``gpu:a100:4(S:0-1),gpu:2``, ``gpu:a100:2(IDX:0-1)``, ``gpu:(null):2(IDX:0-1)``,
+    ``gres:gpu:1``, ``gres/gpu:a100=1``, ``gpu``.
     """
     found: dict[str, int] = {}
     for part in _split_gres(said(text)):
         name = part.removeprefix("gres:").removeprefix("gres/")
         if name != "gpu" and not name.startswith(("gpu:", "gpu=", "gpu(")):
             continue
-        match = _GRES.fullmatch(part)
+        # What is in use of GPUs without a type.
+        match = _GRES.fullmatch(part.replace(":(null)", "", 1))
         if match is None:
             raise NotUnderstoodError(f"GRES {plain(text, 80)!r}")
         kind = match["type"] or ""

@@ -177,6 +177,8 @@ def test_memory_in_bytes():
         ("gres/gpu:a100:2", {"a100": 2}),
         ("gres/gpu:a100=2", {"a100": 2}),
         ("gres/gpu:1", {"": 1}),
+        ("gpu:(null):3(IDX:0-2)", {"": 3}),
+        ("gpu:(null):0(IDX:N/A),gpu:a100:1(IDX:0)", {"a100": 1}),
         ("nic:2,gpu:h100_80gb:8(S:0-1),lscratch:1T", {"h100_80gb": 8}),
         ("gpu:3g.20gb:2", {"3g.20gb": 2}),
         ("(null)", {}),
