@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime
 
 from tornado.iostream import StreamClosedError
 
@@ -168,10 +169,7 @@ class LaunchEventsHandler(EventStream):
                 while True:
                     seen = await self._send_new(launch_id, seen)
                     launch = await self.own_launch(launch_id)
-                    await self.send(
-                        {"state": launch.state, "target": launch.target, "deadline": _iso(launch)},
-                        event=self.state_event,
-                    )
+                    await self.send(self._state(launch), event=self.state_event)
                     if not launch.is_live:
                         await self._send_new(launch_id, seen)
                         await self.send({"state": launch.state}, event=self.end_event)
@@ -181,6 +179,16 @@ class LaunchEventsHandler(EventStream):
             except StreamClosedError:
                 return
 
+    def _state(self, launch: Launch) -> dict[str, object]:
+        waiting = self.app.outlooks.waiting(launch)
+        return {
+            "state": launch.state,
+            "target": launch.target,
+            "deadline": _iso(launch.deadline),
+            "expected_start": _iso(waiting.expected_start),
+            "pending_reason": waiting.pending_reason,
+        }
+
     async def _send_new(self, launch_id: str, seen: int) -> int:
         events: list[Event] = list(await self.app.db.run(lambda s: store.events_after(s, launch_id, seen)))
         for event in events:
@@ -188,5 +196,5 @@ class LaunchEventsHandler(EventStream):
         return events[-1].seq if events else seen
 
 
-def _iso(launch: Launch) -> str | None:
-    return launch.deadline.isoformat() if launch.deadline else None
+def _iso(time: datetime | None) -> str | None:
+    return time.isoformat() if time else None

@@ -26,11 +26,6 @@ class Outlook:
     pending_reason: str = ""
     jobs: Sequence[InnerJob] = ()
 
-    @property
-    def is_queued(self) -> bool:
-        """Whether there is anything to say about a wait."""
-        return bool(self.expected_start or self.pending_reason)
-
 
 NO_OUTLOOK = Outlook()
 """Of a launch that is over, or that its place has said nothing of yet."""
