@@ -216,6 +216,8 @@ def test_a_queue_outlives_kills_and_its_time_counts_for_nothing(
     platform.cluster.wait_job(filling[-1], "RUNNING")
     waits = maja.launch(place="cpu", walltime_s=3600)
     cancelled = maja.launch(place="cpu")
+    for launch in (waits, cancelled):
+        maja.wait_for(launch["id"], "submitted")
     just_asked = maja.launch(place="cpu")
     platform.kill("service")  # between any two lines of the third one's start
 
