@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import pwd
 import re
+import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from hub.checks.calls import PORTS, Calls
 from hub.checks.finding import Finding, Level
 from hub.checks.reach import hub_url, report_url
 from hub.settings import Settings
@@ -24,7 +26,7 @@ from spawners.plan import Environment
 from spawners.slurm.models import ALIVE, Job, JobState
 from spawners.slurm.probe import node
 from spawners.slurm.probe.job import Asked, probe_spec, views_of
-from spawners.slurm.probe.verdict import verdict
+from spawners.slurm.probe.verdict import EARLY, unreached, verdict
 from spawners.slurm.settings import ClusterSettings
 from spawners.slurm.transport import SlurmError, SlurmUnavailableError, Transport
 
@@ -36,9 +38,7 @@ _HIDDEN_S = 3.0
 """A job that is not shown to us this long after its submission never will be."""
 
 _CLOCK_S = 30.0
-_OPERATOR_S = 2.0
-"""Time for the change of a job that must not have ended by then."""
-
+_CALL_S = 6.0
 _OPERATOR_LIMIT = timedelta(minutes=4)
 _DENIED = re.compile("permission denied|privilege|invalid user id", re.IGNORECASE)
 """What Slurm says to one who may not change a job (slurm_errno.c)."""
@@ -109,19 +109,24 @@ class _Nodes:
         probes: list[_Probe] = []
         try:
             for partition in partitions:
-                at_least_s = 0.0 if probes else _OPERATOR_S
-                asked = self._asked(partition, home, hub, service, at_least_s=at_least_s)
+                asked = self._asked(partition, home, hub, service)
                 submitted = await self._submit(partition, asked)
                 if isinstance(submitted, Finding):
                     findings.append(submitted)
                     continue
                 probes.append(submitted)
-                if len(probes) == 1:  # at once, before it has ended
+                if len(probes) == 1:  # at once, while it waits for our call
                     findings.append(await self._check_operator(submitted))
             if probes:
-                ended = await self._wait(probes)
+                calls = Calls({one.name: one.address for one in await self._transport.nodes()})
+                try:
+                    ended = await self._wait(probes, calls)
+                finally:
+                    answered = await calls.end()
                 findings.append(self._clock(probes, ended))
-                findings += [one for probe in probes for one in self._read(probe, ended.get(probe.job_id))]
+                for probe in probes:
+                    seen = ended.get(probe.job_id)
+                    findings += self._read(probe, seen, is_reached=answered.get(probe.job_id, True))
         finally:
             for probe in probes:
                 with suppress(SlurmError, SlurmUnavailableError):
@@ -143,7 +148,7 @@ class _Nodes:
         finding = Finding(self._title("reach"), Level.WARNING, text, "Start them, then check again.")
         return ("" if runs[0] is None else hub), ("" if runs[1] is None else service), finding
 
-    def _asked(self, partition: str, home: str, hub: str, service: str, *, at_least_s: float) -> Asked:
+    def _asked(self, partition: str, home: str, hub: str, service: str) -> Asked:
         environments = self._environments(partition)
         files = [str(e.image) for e in environments if e.image is not None]
         if any(e.modules for e in environments):
@@ -158,7 +163,9 @@ class _Nodes:
             home=home,
             views=views_of(self._cluster),
             clock_s=_CLOCK_S,
-            at_least_s=at_least_s,
+            port=secrets.choice(PORTS),
+            word=secrets.token_hex(8),
+            call_s=_CALL_S,
         )
 
     def _environments(self, partition: str) -> list[Environment]:
@@ -204,15 +211,18 @@ class _Nodes:
             return Finding(title, Level.WARNING, text, "Check again: the job may have ended too soon.")
         return Finding(title, Level.FINE, f"{account} may change people's jobs")
 
-    async def _wait(self, probes: Sequence[_Probe]) -> dict[int, _Seen]:
-        """What became of the probes; one that has not ended by then is as it is."""
-        wanted = {probe.job_id for probe in probes}
+    async def _wait(self, probes: Sequence[_Probe], calls: Calls) -> dict[int, _Seen]:
+        """What became of the probes; one that has not ended by then is as it is. Who runs is called."""
+        wanted = {probe.job_id: probe.asked for probe in probes}
         seen: dict[int, _Seen] = {}
         loop = asyncio.get_running_loop()
         began = loop.time()
         while True:
             # Slurm forgets jobs some time after their end; what was seen stays.
             seen |= {job.id: _seen(job) for job in await self._transport.jobs() if job.id in wanted}
+            for job_id, one in seen.items():
+                if one.state is JobState.RUNNING and one.node:
+                    calls.begin(job_id, one.node, wanted[job_id].port, wanted[job_id].word)
             waited_s = loop.time() - began
             is_hidden = waited_s > _HIDDEN_S and not seen
             if is_hidden or waited_s > _PATIENCE_S or not any(_is_alive(seen.get(n)) for n in wanted):
@@ -236,7 +246,7 @@ class _Nodes:
             return Finding(title, Level.FAULT, text, mend)
         return Finding(title, Level.WARNING, "slurmctld's clock is not known", "Check again.")
 
-    def _read(self, probe: _Probe, seen: _Seen | None) -> list[Finding]:
+    def _read(self, probe: _Probe, seen: _Seen | None, *, is_reached: bool) -> list[Finding]:
         title = self._title("nodes", probe.partition)
         if seen is None:
             account = self._cluster.service_account
@@ -250,6 +260,8 @@ class _Nodes:
             text = f"the job of the look ended as {seen.state.value} on {seen.node}: {seen.reason}"
             return [Finding(title, Level.FAULT, text, "Look into slurmd's log on the node.")]
         amiss = verdict(seen.exit_code, probe.asked, self._cluster, seen.node)
+        if not is_reached and seen.exit_code not in EARLY:
+            amiss = (*amiss, unreached(probe.asked, seen.node))
         if not amiss:
             return [Finding(title, Level.FINE, f"a session of {self._person} would find all on {seen.node}")]
         return [
@@ -265,7 +277,7 @@ def _is_alive(seen: _Seen | None) -> bool:
 
 
 def _seen(job: Job) -> _Seen:
-    return _Seen(job.state, job.exit_code, ", ".join(job.nodes), job.reason, job.submitted_at)
+    return _Seen(job.state, job.exit_code, job.nodes[0] if job.nodes else "", job.reason, job.submitted_at)
 
 
 def _home(settings: Settings, person: str) -> str:

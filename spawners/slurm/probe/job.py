@@ -33,8 +33,8 @@ class Asked:
 
     ``hub`` and ``service`` are URLs that answer, or empty to leave them out; ``files`` must be
     readable (images, the file that defines ``module``); of ``views`` one must work. ``home`` empty:
-    the node's own idea of it. ``clock_s`` is how far the clocks may differ. ``at_least_s``: the job
-    does not end before.
+    the node's own idea of it. ``clock_s`` is how far the clocks may differ. The node
+    listens on ``port`` (0: it does not) for about ``call_s``, and says ``word`` to the first who calls.
     """
 
     user: str
@@ -46,7 +46,9 @@ class Asked:
     home: str
     views: Sequence[str]
     clock_s: float = 30.0
-    at_least_s: float = 0.0
+    port: int = 0
+    word: str = ""
+    call_s: float = 6.0
 
 
 def probe_spec(

@@ -10,6 +10,7 @@ import email.utils
 import json
 import os
 import pwd
+import socket
 import subprocess
 import sys
 import tempfile
@@ -136,13 +137,38 @@ def works(view: str) -> bool:
     return done.returncode == 0
 
 
+def listening(port: int) -> socket.socket | None:
+    """Socket on all addresses of the node; None if the port is not to be had."""
+    try:
+        if socket.has_dualstack_ipv6():
+            return socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True)
+        return socket.create_server(("", port))
+    except OSError:
+        return None
+
+
+def answer_call(server: socket.socket, word: str, wait_s: float) -> None:
+    """Say the word to the first who connects, if anybody does."""
+    server.settimeout(wait_s)
+    try:
+        caller, _ = server.accept()
+        with caller:
+            caller.sendall(word.encode("ascii"))
+    except OSError:
+        return
+
+
 def main() -> int:
-    """Look at what ``PANHUB_PROBE`` asks for."""
+    """Look at what ``PANHUB_PROBE`` asks for; let who asked call meanwhile, as the proxy will."""
     began = time.monotonic()
     try:
         asked = json.loads(os.environ["PANHUB_PROBE"])
+        server = listening(asked["port"]) if asked["port"] else None
         found = look(asked)
-        time.sleep(max(0.0, asked["at_least_s"] - (time.monotonic() - began)))
+        if server is not None:
+            with server:
+                left_s = asked["call_s"] - (time.monotonic() - began)
+                answer_call(server, asked["word"], max(left_s, asked["call_s"] / 2))
     except Exception:
         return CRASHED
     return found

@@ -8,6 +8,9 @@ from spawners.slurm.probe import node
 from spawners.slurm.probe.job import Asked
 from spawners.slurm.settings import ClusterSettings
 
+EARLY = frozenset({node.NO_PYTHON, node.OLD_PYTHON, node.OTHER_ACCOUNT, node.CRASHED})
+"""Codes of a probe that ended before it had looked at all."""
+
 
 @dataclass(frozen=True, slots=True)
 class Amiss:
@@ -27,6 +30,16 @@ def verdict(exit_code: int, asked: Asked, cluster: ClusterSettings, where: str) 
     if not 0 <= exit_code < 2 * max(all_bits):
         return (_unknown(exit_code, where),)
     return tuple(amiss for bit, amiss in all_bits.items() if exit_code & bit)
+
+
+def unreached(asked: Asked, where: str) -> Amiss:
+    """What is amiss if nobody could call the probe, as the proxy calls a session."""
+    return Amiss(
+        "proxy",
+        f"this machine, and so the proxy, does not reach port {asked.port} of {where}",
+        "Open the ports of 1024 and above of the nodes to the proxy's machine; NodeAddr in slurm.conf, and "
+        "listen in the settings, must be of a network that it can route to.",
+    )
 
 
 def _by_bit(asked: Asked, cluster: ClusterSettings, where: str) -> dict[int, Amiss]:

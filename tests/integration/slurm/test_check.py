@@ -222,6 +222,19 @@ async def test_a_service_that_nodes_do_not_reach_is_found(site):
     assert "node_report_url" in faults["slurm pan/cpu service"].mend
 
 
+async def test_a_node_whose_ports_are_closed_is_found(site, monkeypatch):
+    monkeypatch.setattr(nodes, "_CALL_S", 4.0)
+    # A firewall in front of the nodes: nothing comes back from where we call.
+    monkeypatch.setattr("hub.checks.calls._heard", refused)
+    faults = await site.faults()
+    assert set(faults) == {"slurm pan/cpu proxy", "slurm pan/gpu proxy"}
+    assert "NodeAddr" in faults["slurm pan/cpu proxy"].mend
+
+
+async def refused(_address, _port, _length):
+    raise ConnectionRefusedError
+
+
 async def test_a_node_without_python_is_found(site):
     site.raw_cluster["python"] = NOT_THERE
     assert set(await site.faults()) == {"slurm pan/cpu python", "slurm pan/gpu python"}
@@ -267,7 +280,9 @@ async def test_a_partition_that_is_down_is_a_warning(site):
 
 
 async def test_a_full_partition_is_a_warning_and_leaves_no_job(site, monkeypatch):
-    monkeypatch.setattr(nodes, "_PATIENCE_S", 1.5)
+    monkeypatch.setattr(nodes, "_PATIENCE_S", 1.0)
+    del site.raw_profiles["places"]["cpu"]
+    site.raw_profiles["profiles"]["lab"]["places"] = ["gpu"]
     site.cluster.reserve("closed", users=("rui",), nodes=("gpu1",))
     try:
         faults = await site.faults()
@@ -276,6 +291,7 @@ async def test_a_full_partition_is_a_warning_and_leaves_no_job(site, monkeypatch
     assert set(faults) == {"slurm pan/gpu nodes"}
     assert faults["slurm pan/gpu nodes"].level is Level.WARNING
     assert "not started" in faults["slurm pan/gpu nodes"].text
+    assert site.cluster.run("squeue", "--noheader").stdout == ""
 
 
 async def test_a_service_account_without_rights_is_found(site):

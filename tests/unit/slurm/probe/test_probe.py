@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import pwd
+import socket
 import subprocess
 import sys
 from dataclasses import asdict
 from pathlib import PurePosixPath
+from types import SimpleNamespace
 
 import pytest
 
@@ -146,6 +148,21 @@ def test_the_job_is_this_script(asked, tmp_path):
     assert run(asked, PANHUB_PYTHON=str(old)) == node.OLD_PYTHON
     assert run(asked, PANHUB_PROBE="nonsense") == node.CRASHED
     assert run(asked, PANHUB_PROBE="{}") == node.CRASHED
+
+
+def test_the_node_says_its_word_to_the_first_who_calls():
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        server = SimpleNamespace(settimeout=lambda _s: None, accept=lambda: (theirs, ("", 0)))
+        node.answer_call(server, "0123abcd", 6.0)
+        assert ours.recv(100) == b"0123abcd"
+
+
+def test_a_node_that_nobody_calls_goes_on():
+    def never():
+        raise TimeoutError
+
+    node.answer_call(SimpleNamespace(settimeout=lambda _s: None, accept=never), "0123abcd", 6.0)
 
 
 def test_the_script_has_nothing_of_what_is_asked(asked):
