@@ -51,16 +51,15 @@ class RestTransport:
         self._tokens = tokens
         self._client = RestClient(settings.url, tokens, settings.timeout_s)
         self._decoder = Decoder()
-        self._adapter: Adapter | None = None if settings.version == "auto" else ADAPTERS[settings.version]
+        self._fixed: Adapter | None = None if settings.version == "auto" else ADAPTERS[settings.version]
+        self._adapter = self._fixed
         self._negotiating = asyncio.Lock()
         self._cluster: str | None = None
 
     async def submit(self, spec: JobSpec) -> int:
         """``POST job/submit`` with the person's token."""
         adapter = await self._version()
-        if not adapter.answers_name_authentication:
-            # An answer about a bad token looks like a connection that broke after the submission.
-            await self._ping(adapter, spec.user)
+        await self._prove(adapter, spec.user)
         path = f"/slurm/{adapter.version}/job/submit"
         answer = await self._client.change("POST", path, spec.user, adapter.submission(spec))
         _check(answer)
@@ -72,6 +71,10 @@ class RestTransport:
     async def cancel(self, job_id: int, *, user: str) -> None:
         """``DELETE`` with the person's token."""
         adapter = await self._version()
+        if not adapter.answers_name_authentication:
+            # As in `submit`: else a token that has expired would never be found out.
+            await self._ping(adapter, user)
+        await self._prove(adapter, user)
         path, body = adapter.cancellation(job_id)
         answer = await self._client.change("DELETE", f"/slurm/{adapter.version}/{path}", user, body)
         if answer.status not in _NO_TOKEN and numbers(failures(answer.envelope())) & _OVER:
@@ -81,6 +84,7 @@ class RestTransport:
     async def set_time_limit(self, job_id: int, limit: timedelta) -> None:
         """``POST job/{id}`` with the service account's token."""
         adapter = await self._version()
+        await self._prove(adapter, self._user)
         body = adapter.time_limit(parse.whole_minutes(limit))
         _check(await self._client.change("POST", f"/slurm/{adapter.version}/job/{job_id}", self._user, body))
 
@@ -140,6 +144,14 @@ class RestTransport:
         self._client.close()
         await self._decoder.aclose()
 
+    async def _prove(self, adapter: Adapter, user: str) -> None:
+        """Try the token before a change, where a bad one looks like a connection that broke after it.
+
+        Such a change may not be sent again, and the token would never be found out.
+        """
+        if not adapter.answers_name_authentication:
+            await self._ping(adapter, user)
+
     async def _ping(self, adapter: Adapter, user: str) -> None:
         answer = await self._client.get(_path("slurm", adapter, "ping/"), user)
         if not answer.is_ok:
@@ -160,7 +172,7 @@ class RestTransport:
             raise SlurmUnavailableError("Slurm did not accept the token of the service.")
         if answer.status == 404 and not answer.body.lstrip().startswith(b"{"):
             # slurmrestd is another one now: look again what it speaks.
-            self._adapter = None if len(ADAPTERS) > 1 else self._adapter
+            self._adapter = self._fixed
             raise SlurmUnavailableError(f"slurmrestd does not know {adapter.version} any more.")
         return await self._decoder.decode(decode(adapter), answer.body)
 

@@ -146,6 +146,20 @@ async def test_the_newest_common_version_is_taken(script, tmp_path):
     await made.aclose()
 
 
+async def test_a_slurmrestd_that_was_replaced_is_asked_again_what_it_speaks(script, tmp_path):
+    made = RestTransport(RestSettings(kind="rest", url=f"unix:{tmp_path}/s", timeout_s=2), "panhub", Tokens())
+    script.put("/slurm/v0.0.42/ping/", UP["v0.0.42"])
+    await made.ping()
+    script.put("/slurm/v0.0.42/nodes/", UNKNOWN)
+    del script.answers["/slurm/v0.0.42/ping/"]
+    script.put("/slurm/v0.0.41/ping/", UP["v0.0.41"])
+    script.put("/slurm/v0.0.41/nodes/", NODES)
+    with pytest.raises(SlurmUnavailableError, match="any more"):
+        await made.nodes()
+    assert len(await made.nodes()) == 3
+    await made.aclose()
+
+
 async def test_no_common_version(tmp_path, script):
     made = RestTransport(RestSettings(kind="rest", url=f"unix:{tmp_path}/s", timeout_s=2), "panhub", Tokens())
     with pytest.raises(SlurmUnavailableError, match="speaks none of"):
@@ -226,18 +240,30 @@ async def test_0_0_38_tries_the_token_before_it_submits(script, old):
 
 @pytest.mark.parametrize("number", [2017, 2021, 2084])
 async def test_cancelling_what_is_over_is_no_error(script, transport, old, number):
+    script.put("/slurm/v0.0.38/ping/", UP["v0.0.38"])
+    script.put("/slurm/v0.0.38/ping/", UP["v0.0.38"])
     script.put("/slurm/v0.0.38/job/7", (500, errors(number, "Invalid job id specified")))
     await old.cancel(7, user="maja")
     script.put("/slurm/v0.0.41/jobs/", (200, status(number, "Invalid job id specified")))
     await transport.cancel(7, user="maja")
     assert [asked[:3] for asked in script.asked] == [
+        ("GET", "/slurm/v0.0.38/ping/", "maja"),
         ("DELETE", "/slurm/v0.0.38/job/7", "maja"),
         ("DELETE", "/slurm/v0.0.41/jobs/", "maja"),
     ]
-    assert json.loads(script.bodies[1]) == {"jobs": ["7"]}
+    assert json.loads(script.bodies[2]) == {"jobs": ["7"]}
+
+
+async def test_cancelling_with_a_token_that_has_expired_renews_it_first(script, old):
+    script.put("/slurm/v0.0.38/ping/", (500, errors(-1, "Unspecified error")), UP["v0.0.38"])
+    script.put("/slurm/v0.0.38/job/7", (200, b'{"errors": []}'))
+    await old.cancel(7, user="maja")
+    assert script.asked[-1][1:] == ("/slurm/v0.0.38/job/7", "maja", "token-maja-1")
 
 
 async def test_cancelling_without_the_right_is_refused(script, transport, old):
+    script.put("/slurm/v0.0.38/ping/", UP["v0.0.38"])
+    script.put("/slurm/v0.0.38/ping/", UP["v0.0.38"])
     script.put("/slurm/v0.0.38/job/7", (500, errors(2002, "Access/permission denied")))
     script.put("/slurm/v0.0.41/jobs/", (200, status(2002, "Access/permission denied")))
     for one in (old, transport):
