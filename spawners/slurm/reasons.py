@@ -189,10 +189,10 @@ def ended(
 def word(
     state: JobState, *, cancelled_by: str = "", exit_code: int | None = None, signal: int | None = None
 ) -> str:
-    """Slurm's own word of an end, with who cancelled it or how it exited."""
+    """Slurm's own word of an end, with who cancelled it or how it failed."""
     if cancelled_by and state is JobState.CANCELLED:
         return f"{state.value} by {plain(cancelled_by)}"
-    if state is JobState.FAILED or signal or exit_code:
+    if state is JobState.FAILED:
         return f"{state.value}, {_exit_words(exit_code, signal)}"
     return state.value
 

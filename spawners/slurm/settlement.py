@@ -17,8 +17,8 @@ from spawners.slurm.reasons import word
 
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _KILLED = 9
-_KILLED_CODE = 128 + _KILLED
-"""How a shell reports a child that SIGKILL ended."""
+_KILLED_CODES = (128 + _KILLED, _KILLED)
+"""How a shell reports a child that SIGKILL ended, and what sacct makes of it: 128 is taken off."""
 
 _FULL = 0.95
 """A killed job whose memory was seen this full died of that: it is only looked at every few seconds."""
@@ -90,7 +90,7 @@ def _is_out_of_memory(run: AccountedJob) -> bool:
     words = run.reason.lower().replace("_", "").replace(" ", "")
     if "outofmemory" in words or "oom" in words:
         return True
-    was_killed = run.state is JobState.FAILED and (run.signal == _KILLED or run.exit_code == _KILLED_CODE)
+    was_killed = run.state is JobState.FAILED and (run.signal == _KILLED or run.exit_code in _KILLED_CODES)
     return was_killed and bool(run.memory_mib) and (run.max_rss_mib or 0) >= _FULL * run.memory_mib
 
 

@@ -49,7 +49,7 @@ async def test_a_stop_returns_when_the_job_has_left(make_cluster: MakeCluster) -
     backend = make_cluster(transport).backend("cpu")
     await backend.stop(LAUNCH, HANDLE)
     assert [call for call in transport.calls if call[0] == "cancel"] == [("cancel", 7, "vera")]
-    assert transport.count("jobs") == 3
+    assert transport.count("jobs") >= 3
     await backend.stop(LAUNCH, HANDLE)
     assert transport.count("cancel") == 1
     usage = await backend.usage(LAUNCH, HANDLE)

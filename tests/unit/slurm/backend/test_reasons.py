@@ -84,3 +84,4 @@ def test_who_cancelled_and_how_it_exited_is_said() -> None:
     assert word(JobState.FAILED, exit_code=3) == "FAILED, exit code 3"
     assert word(JobState.COMPLETED, exit_code=0) == "COMPLETED"
     assert word(JobState.NODE_FAIL) == "NODE_FAIL"
+    assert word(JobState.OUT_OF_MEMORY, exit_code=0, signal=125) == "OUT_OF_MEMORY"  # as Slurm has it

@@ -104,6 +104,11 @@ CAUSES = [
         EndCause.OUT_OF_MEMORY,
         "out of memory",
     ),
+    (
+        {"state": JobState.FAILED, "exit_code": 9, "max_rss_mib": 7990},
+        EndCause.OUT_OF_MEMORY,
+        "out of memory",
+    ),
     ({"state": JobState.FAILED, "signal": 9, "max_rss_mib": 8100}, EndCause.OUT_OF_MEMORY, "out of memory"),
     (
         {"state": JobState.FAILED, "reason": "OutOfMemory", "exit_code": 1},
