@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+
 from spawners.backend import Availability, GpuCount
-from spawners.slurm.index import Index, index_of, is_usable, sum_gpus
+from spawners.slurm.index import Index, index_of
 from spawners.slurm.models import Node, Partition
 from spawners.slurm.snapshot import Snapshot
 
@@ -31,19 +33,22 @@ def _availability(index: Index, name: str) -> Availability:
             is_reachable=False, note=f"The cluster has no partition {name} at present.", taken_at=taken_at
         )
     nodes = index.nodes_of[name]
-    usable = [node for node in nodes if is_usable(node, index)] if partition.is_up else []
+    takes_jobs = index.usable if partition.is_up else frozenset()
+    usable = [node for node in nodes if node.name in takes_jobs]
     free = [index.free[node.name] for node in usable]
-    gpus = _gpus(nodes, sum_gpus(found.gpus for found in free))
+    gpus_total = _sum(node.gpus for node in nodes if node.gpus)
+    gpus_free = _sum(found.gpus for found in free if found.gpus)
+    gpus = tuple(GpuCount(kind, gpus_free.get(kind, 0), n) for kind, n in sorted(gpus_total.items()) if n)
     return Availability(
         is_reachable=partition.is_up,
-        cpus_free=sum(found.cpus for found in free),
-        cpus_total=sum(node.cpus for node in nodes),
-        memory_mib_free=sum(found.memory_mib for found in free),
-        memory_mib_total=sum(node.memory_mib for node in nodes),
+        cpus_free=sum([found.cpus for found in free]),
+        cpus_total=sum([node.cpus for node in nodes]),
+        memory_mib_free=sum([found.memory_mib for found in free]),
+        memory_mib_total=sum([node.memory_mib for node in nodes]),
         gpus_free=sum(gpu.free for gpu in gpus),
         gpus_total=sum(gpu.total for gpu in gpus),
         gpus=gpus,
-        nodes_free=sum(_is_idle(node) for node in usable),
+        nodes_free=sum([_is_idle(node) for node in usable]),
         nodes_total=len(nodes),
         jobs_pending=len(index.pending.get(name, ())),
         note=_note(partition, nodes, usable),
@@ -51,22 +56,22 @@ def _availability(index: Index, name: str) -> Availability:
     )
 
 
-def _gpus(nodes: tuple[Node, ...], free: dict[str, int]) -> tuple[GpuCount, ...]:
-    total = sum_gpus(node.gpus for node in nodes)
-    return tuple(
-        GpuCount(kind, free.get(kind, 0), count) for kind, count in sorted(total.items()) if count > 0
-    )
+def _sum(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Devices of several nodes by type."""
+    total: dict[str, int] = {}
+    for gpus in parts:
+        for kind, count in gpus.items():
+            total[kind] = total.get(kind, 0) + count
+    return total
 
 
 def _is_idle(node: Node) -> bool:
     return not node.cpus_used and not node.memory_mib_used and not any(node.gpus_used.values())
 
 
-def _note(partition: Partition, nodes: tuple[Node, ...], usable: list[Node]) -> str:
+def _note(partition: Partition, nodes: Sequence[Node], usable: Sequence[Node]) -> str:
     if not partition.is_up:
         return f"Partition {partition.name} is closed at present."
     if not nodes:
         return f"Partition {partition.name} has no nodes at present."
-    if not usable:
-        return "No node takes jobs at present."
-    return ""
+    return "" if usable else "No node takes jobs at present."

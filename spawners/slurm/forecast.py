@@ -40,7 +40,7 @@ def estimate(snapshot: Snapshot, partition: str, ask: Ask, now: datetime) -> For
     running jobs reach their time limits and free a node that fits. Never in the past, and never
     earlier for a larger ask. No time if it never fits, or if the partition is missing or closed.
 
-    The first call for a snapshot lays out the partition's nodes and queue (a tenth of a second for 5,000
+    The first call for a snapshot lays out the partition's nodes and queue (0.2 s for 5,000
     busy nodes): call it in a thread.
     """
     index = index_of(snapshot)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -58,6 +58,10 @@ class NodeFree:
     gpus: Mapping[str, int]
 
 
+_NO_GPUS: Mapping[str, int] = {}
+NOTHING_FREE = NodeFree(0, 0, _NO_GPUS)
+
+
 class Index:
     """One snapshot by partition, node and user. Parts are made when first asked for."""
 
@@ -76,7 +80,7 @@ class Index:
 
     def prepare(self) -> Index:
         """Make the parts that everybody needs, away from the event loop."""
-        _ = self.nodes_of, self.free, self.pending, self.reserved
+        _ = self.nodes_of, self.free, self.usable, self.pending
         return self
 
     @cached_property
@@ -97,6 +101,19 @@ class Index:
     def free(self) -> Mapping[str, NodeFree]:
         """What each node has free, by its name."""
         return {node.name: node_free(node) for node in self.nodes}
+
+    @cached_property
+    def usable(self) -> frozenset[str]:
+        """Nodes that take jobs of everybody now."""
+        known: dict[frozenset[str], bool] = {}
+        found = []
+        for node in self.nodes:
+            is_usable = known.get(node.states)
+            if is_usable is None:
+                is_usable = known[node.states] = node.states.isdisjoint(BROKEN | KEPT)
+            if is_usable:
+                found.append(node.name)
+        return frozenset(found) - self.reserved
 
     @cached_property
     def states(self) -> Mapping[str, frozenset[str]]:
@@ -148,6 +165,11 @@ class Index:
         return tuple(sorted({kind for node in self.nodes for kind in node.gpus if kind}))
 
     @cached_property
+    def no_gpus(self) -> tuple[int, ...]:
+        """Zero for GPUs of any type and of each."""
+        return (0,) * (1 + len(self.gpu_types))
+
+    @cached_property
     def _associations_of(self) -> Mapping[str, tuple[Association, ...]]:
         found: dict[str, list[Association]] = defaultdict(list)
         for association in self.associations:
@@ -186,10 +208,11 @@ def is_on(reservation: Reservation, at: datetime) -> bool:
 
 def node_free(node: Node) -> NodeFree:
     """What a node has free: nothing at all where its CPUs or its memory are used up."""
-    cpus = max(node.cpus - node.cpus_used, 0)
-    memory_mib = max(node.memory_mib - node.memory_mib_used, 0)
-    if not cpus or not memory_mib:
-        return NodeFree(0, 0, dict.fromkeys(node.gpus, 0))
+    cpus, memory_mib = node.cpus - node.cpus_used, node.memory_mib - node.memory_mib_used
+    if cpus <= 0 or memory_mib <= 0:
+        return NOTHING_FREE
+    if not node.gpus:
+        return NodeFree(cpus, memory_mib, _NO_GPUS)
     # Use that Slurm reports without a type may be of any: none of them counts as free.
     untyped_used = node.gpus_used.get("", 0)
     gpus = {
@@ -206,11 +229,6 @@ def node_free(node: Node) -> NodeFree:
 def is_alive(job: Job) -> bool:
     """Whether a job holds its nodes: it runs, is suspended or is being cleaned up."""
     return job.state in ALIVE or "COMPLETING" in job.flags
-
-
-def is_usable(node: Node, index: Index) -> bool:
-    """Whether a node takes jobs of everybody now."""
-    return not (node.states & BROKEN) and not (node.states & KEPT) and node.name not in index.reserved
 
 
 _KNOWN: dict[int, tuple[weakref.ref[Snapshot], Index]] = {}
@@ -231,12 +249,3 @@ def index_of(snapshot: Snapshot) -> Index:
     index = Index(snapshot)
     _KNOWN[key] = (weakref.ref(snapshot, forget), index)
     return index
-
-
-def sum_gpus(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Devices of several nodes by type."""
-    total: dict[str, int] = {}
-    for gpus in parts:
-        for kind, count in gpus.items():
-            total[kind] = total.get(kind, 0) + count
-    return total

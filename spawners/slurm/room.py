@@ -10,6 +10,7 @@ import heapq
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import add, ge, sub
 
 from spawners.slurm.index import BROKEN, Index, is_alive
 from spawners.slurm.models import Job, Node
@@ -40,22 +41,24 @@ _ELSEWHERE = (
 
 def counts(index: Index, cpus: int, memory_mib: int, gpus: Mapping[str, int]) -> Counts:
     """Room of these amounts."""
-    return (cpus, memory_mib, sum(gpus.values()), *(gpus.get(kind, 0) for kind in index.gpu_types))
+    if not gpus:
+        return (cpus, memory_mib, *index.no_gpus)
+    return (cpus, memory_mib, sum(gpus.values()), *[gpus.get(kind, 0) for kind in index.gpu_types])
 
 
 def fits(room: Counts, asked: Counts) -> bool:
     """Whether there is room for what is asked."""
-    return all(have >= want for have, want in zip(room, asked, strict=True))
+    return all(map(ge, room, asked))
 
 
 def plus(a: Counts, b: Counts) -> Counts:
     """Sum."""
-    return tuple(x + y for x, y in zip(a, b, strict=True))
+    return tuple(map(add, a, b))
 
 
 def minus(a: Counts, b: Counts) -> Counts:
     """Difference."""
-    return tuple(x - y for x, y in zip(a, b, strict=True))
+    return tuple(map(sub, a, b))
 
 
 def _least(a: Counts, b: Counts) -> Counts:
@@ -103,10 +106,11 @@ def _node_room(index: Index, node: Node) -> NodeRoom:
             end = max(until.timestamp(), begin + GRACE_S) if until is not None else None
             ends.append((end, _share(index, node, job)))
     # Nodes are asked for less often than jobs: what began since holds something, too.
-    held = tuple(0 for _ in room)
-    for _, share in ends:
-        held = plus(held, share)
-    room = tuple(max(count, 0) for count in _least(room, minus(capacity, held)))
+    if ends:
+        held = ends[0][1]
+        for _, share in ends[1:]:
+            held = plus(held, share)
+        room = tuple([max(count, 0) for count in _least(room, minus(capacity, held))])
     return NodeRoom(
         node.name, _growing(room, capacity, ends, begin, is_explained=_is_explained(index, node, jobs))
     )

@@ -1,7 +1,7 @@
 """Runs the benchmarks: ``python -m tests.bench [name…]``, or ``ONLY=<name>`` for one.
 
-Every module of this folder that has ``NAME`` (that of its file) and ``run`` is one. Ends with 1
-if a goal was missed or a benchmark could not run.
+Every module of this folder that has ``NAME`` (that of its file, with ``-`` for ``_``) and ``run`` is one.
+Ends with 1 if a goal was missed or a benchmark could not run.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tests.bench.harness import save, table
 def main(names: list[str]) -> int:
     """Run the named benchmarks, or all."""
     wanted = set(names) or {name for name in [os.environ.get("ONLY", "")] if name}
-    there = {path.stem for path in Path(__file__).parent.glob("[a-z]*.py")} - {"harness"}
+    there = {path.stem.replace("_", "-") for path in Path(__file__).parent.glob("[a-z]*.py")} - {"harness"}
     if unknown := wanted - there:
         print(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(sorted(there))}")
         return 2
@@ -29,7 +29,7 @@ def main(names: list[str]) -> int:
 def _run(name: str) -> int:
     began = time.perf_counter()
     try:
-        bench = import_module(f"tests.bench.{name}")
+        bench = import_module(f"tests.bench.{name.replace('-', '_')}")
         rows = bench.run() if hasattr(bench, "NAME") else None
     except Exception:
         # One that cannot run must not hide the others.
