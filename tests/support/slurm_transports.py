@@ -21,6 +21,8 @@ from spawners.slurm.transport import SlurmUnavailableError, Transport
 T = TypeVar("T")
 
 CASES = ("22.05-cli", "22.05-v0.0.38", "24.11-cli", "24.11-v0.0.40", "24.11-v0.0.41", "24.11-v0.0.42")
+EACH_CLIENT = ("22.05-cli", "22.05-v0.0.38", "24.11-cli", "24.11-v0.0.42")
+"""Where the version does not matter: one of each release and client."""
 
 
 @dataclass

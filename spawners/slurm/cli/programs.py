@@ -80,7 +80,7 @@ class Programs:
             "script": script,
             "environment": None if environment is None else dict(environment),
         }
-        words = [] if self._is_own(user) else [word.format(user=user) for word in self._settings.run_as]
+        words = [] if self._is_own(user) else [word.replace("{user}", user) for word in self._settings.run_as]
         command = [*words, _PYTHON, "-I", "-S", str(self._settings.helper or _HELPER)]
         return await self._run(command, json.dumps(order).encode(), _MOST_WAIT + 1)
 

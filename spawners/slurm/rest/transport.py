@@ -71,9 +71,6 @@ class RestTransport:
     async def cancel(self, job_id: int, *, user: str) -> None:
         """``DELETE`` with the person's token."""
         adapter = await self._version()
-        if not adapter.answers_name_authentication:
-            # As in `submit`: else a token that has expired would never be found out.
-            await self._ping(adapter, user)
         await self._prove(adapter, user)
         path, body = adapter.cancellation(job_id)
         answer = await self._client.change("DELETE", f"/slurm/{adapter.version}/{path}", user, body)

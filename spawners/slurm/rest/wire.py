@@ -17,8 +17,6 @@ from spawners.slurm.parse import NotUnderstoodError, plain
 
 T = TypeVar("T")
 
-TEXT_MOST = 16 * 1024
-
 
 class WireError(TypedDict, total=False):
     """An entry of ``errors[]`` or ``warnings[]``; 0.0.38 has two names for the number."""

@@ -16,6 +16,7 @@ from spawners.slurm.states import REQUEUED
 from spawners.slurm.transport import SlurmError, SlurmUnavailableError, Transport
 from tests.support.slurm_transports import (
     CASES,
+    EACH_CLIENT,
     KeyTokens,
     answers_again,
     connect,
@@ -142,7 +143,6 @@ async def test_a_job_from_submission_to_accounting(side):
     assert run.started_at == job.starts_at
     assert run.elapsed_s == (run.ended_at - run.started_at).total_seconds()
     assert job_id in {run.id for run in await transport.accounted_since(began)}
-    assert await transport.accounted_since(datetime.now(UTC) + timedelta(hours=1)) == ()
 
 
 async def test_waiting_for_room(side):
@@ -255,6 +255,7 @@ async def test_another_persons_job_stays(side):
     await job_when(side.transport, job_id, lambda job: job.state == JobState.RUNNING)
 
 
+@pytest.mark.parametrize("case", EACH_CLIENT, indirect=True)
 async def test_a_scheduler_that_is_gone_is_no_answer(side):
     cluster, transport = side.cluster, connect(side.cluster, side.kind, side.tokens, timeout_s=3)
     await transport.ping()
@@ -276,6 +277,7 @@ async def test_a_scheduler_that_is_gone_is_no_answer(side):
     await transport.aclose()
 
 
+@pytest.mark.parametrize("case", EACH_CLIENT, indirect=True)
 async def test_accounting_that_is_gone_is_no_answer(side):
     cluster, transport = side.cluster, side.transport
     await transport.ping()
@@ -293,6 +295,7 @@ async def test_accounting_that_is_gone_is_no_answer(side):
     await answers_again(transport)
 
 
+@pytest.mark.parametrize("case", EACH_CLIENT, indirect=True)
 async def test_a_scheduler_that_hangs_is_no_answer(side):
     cluster = side.cluster
     hasty = connect(cluster, side.kind, side.tokens, timeout_s=1)
@@ -306,7 +309,7 @@ async def test_a_scheduler_that_hangs_is_no_answer(side):
     await answers_again(side.transport)
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if not case.endswith("cli")], indirect=True)
+@pytest.mark.parametrize("case", ["22.05-v0.0.38", "24.11-v0.0.42"], indirect=True)
 async def test_tokens_that_are_not_accepted(side):
     cluster, tokens, transport = side.cluster, side.tokens, side.transport
     await transport.ping()

@@ -241,7 +241,6 @@ async def test_0_0_38_tries_the_token_before_it_submits(script, old):
 @pytest.mark.parametrize("number", [2017, 2021, 2084])
 async def test_cancelling_what_is_over_is_no_error(script, transport, old, number):
     script.put("/slurm/v0.0.38/ping/", UP["v0.0.38"])
-    script.put("/slurm/v0.0.38/ping/", UP["v0.0.38"])
     script.put("/slurm/v0.0.38/job/7", (500, errors(number, "Invalid job id specified")))
     await old.cancel(7, user="maja")
     script.put("/slurm/v0.0.41/jobs/", (200, status(number, "Invalid job id specified")))
