@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import shutil
-import stat
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from hub.demo.slurm import accounting, tokens
 from hub.demo.slurm.cgroups import make_memory_group, remove_group
@@ -25,16 +23,7 @@ from hub.demo.slurm.people import SERVICE_ACCOUNT, SITE, SLURM_USER, PosixPeople
 from hub.demo.slurm.release import PROGRAMS, SlurmDemoError, release_of
 from hub.demo.slurm.root import prepare_root
 from hub.demo.slurm.specs import daemon_specs
-
-_FOLDERS = (
-    ("keys", SLURM_USER, 0o700),
-    ("slurmctld", SLURM_USER, 0o700),
-    ("mariadb", SLURM_USER, 0o700),
-    ("run", SLURM_USER, 0o755),
-    ("logs", SLURM_USER, 0o755),
-    ("slurmd", "root", 0o755),
-)
-"""Folders of the state, their owners and modes."""
+from hub.demo.slurm.state import JWT_KEY, prepare_state
 
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -76,6 +65,7 @@ class SlurmCluster(Control, Jobs):
         self._people: PosixPeople | None = None
         self._ports: Ports | None = None
         self.memory_group: Path | None = None
+        self._held: TextIO | None = None
 
     # Where it is
 
@@ -102,7 +92,7 @@ class SlurmCluster(Control, Jobs):
     @property
     def jwt_key(self) -> Path:
         """Key of the tokens; whoever reads it is everybody on the cluster."""
-        return self.state / "keys" / "jwt_hs256.key"
+        return self.state / JWT_KEY
 
     @property
     def has_cgroup(self) -> bool:
@@ -120,6 +110,10 @@ class SlurmCluster(Control, Jobs):
     def homes(self) -> Path:
         """Folder of the home folders."""
         return self.people.homes
+
+    def output(self, job_id: int | str) -> Path:
+        """File with the output of a job of `submit_for_test`; homes are shared by clusters, this is not."""
+        return self.state / "output" / f"{job_id}.out"
 
     def token(self, username: str, lifespan_s: int = 600) -> str:
         """Token with which slurmrestd acts for a user (header ``X-SLURM-USER-TOKEN``)."""
@@ -173,7 +167,7 @@ class SlurmCluster(Control, Jobs):
         if root is None and (missing := [str(path) for path in PROGRAMS if not path.exists()]):
             raise SlurmDemoError(f"Missing: {', '.join(missing)}. See CI_PACKAGES in the Makefile.")
         self._people = make_people(self.site)
-        self._prepare_state()
+        self._held = prepare_state(self.state)
         self.memory_group = make_memory_group()
         self._namespace = Namespace(root, [self.state, self.site, *self._shared], self.memory_group)
         try:
@@ -200,6 +194,8 @@ class SlurmCluster(Control, Jobs):
         self._daemons = {}
         if self.memory_group is not None:
             remove_group(self.memory_group)
+        if self._held is not None:
+            self._held.close()
 
     def reset(self) -> None:
         """Bring everything back: daemons run, no jobs, no reservations, nodes idle."""
@@ -217,26 +213,6 @@ class SlurmCluster(Control, Jobs):
 
     def _is_starting(self) -> bool:
         return " is UP" not in self.run("scontrol", "ping").stdout
-
-    def _prepare_state(self) -> None:
-        self.state.mkdir(parents=True, exist_ok=True)
-        self.state.chmod(0o755)
-        for folder in self.state.parents:
-            if not folder.stat().st_mode & stat.S_IXOTH:
-                raise SlurmDemoError(f"{folder} is closed to other people; their jobs need what is below it.")
-        shutil.rmtree(self.state / "run", ignore_errors=True)
-        for name, owner, mode in _FOLDERS:
-            folder = self.state / name
-            folder.mkdir(exist_ok=True)
-            folder.chmod(mode)
-            shutil.chown(folder, owner, owner)
-        tokens.make_key(self.jwt_key)
-        munge_key = self.state / "keys" / "munge.key"
-        if not munge_key.exists():
-            munge_key.touch(mode=0o600)
-            munge_key.write_bytes(secrets.token_bytes(128))
-        for key in (self.jwt_key, munge_key):
-            shutil.chown(key, SLURM_USER, SLURM_USER)
 
     def _configure(self) -> None:
         self._ports = free_ports()

@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Literal
 
 from hub.demo.slurm.configuration import NODES
@@ -43,6 +44,10 @@ class Jobs(ABC):
         """The demo's people."""
 
     @abstractmethod
+    def output(self, job_id: int | str) -> Path:
+        """File with the output of a job of `submit_for_test`."""
+
+    @abstractmethod
     def run(
         self,
         *argv: str,
@@ -75,7 +80,7 @@ class Jobs(ABC):
     def submit_for_test(self, user: str, script: str, **options: str | int) -> int:
         """Job id of a script submitted by a person's sbatch(1); ``options`` are its long options.
 
-        The script runs in the person's home, where its output goes too, unless an option says else.
+        The script runs in the person's home and writes to `output`, unless an option says else.
 
         Raises
         ------
@@ -83,7 +88,7 @@ class Jobs(ABC):
             If Slurm refuses; its words are in the text.
         """
         home = str(self.people.home(user))
-        words = {"chdir": home, "output": f"{home}/slurm-%j.out", **options}
+        words = {"chdir": home, "output": str(self.output("%j")), **options}
         argv = [f"--{name.replace('_', '-')}={value}" for name, value in words.items()]
         text = script if script.startswith("#!") else f"#!/bin/sh\n{script}\n"
         return int(self.checked("sbatch", "--parsable", *argv, user=user, input=text).split(";")[0])

@@ -29,7 +29,8 @@ def rest(cluster: SlurmCluster, method: str, path: str, user: str, body: Any = N
 
 def submit_by_rest(cluster: SlurmCluster, user: str, script: str, **job: Any) -> int:
     text = f"#!/bin/sh\n{script}\n"
-    fields = {"current_working_directory": str(cluster.people.home(user)), **job}
+    home, output = str(cluster.people.home(user)), str(cluster.output("%j"))
+    fields = {"current_working_directory": home, "standard_output": output, **job}
     if cluster.release.name == "22.05":
         body = {"script": text, "job": {**fields, "environment": {"PATH": "/usr/bin:/bin"}}}
     else:
@@ -40,7 +41,6 @@ def submit_by_rest(cluster: SlurmCluster, user: str, script: str, **job: Any) ->
 
 
 def test_people_run_cpu_and_gpu_jobs_that_accounting_knows(slurm_cluster: SlurmCluster):
-    home = slurm_cluster.people.home("tobi")
     by_rest = submit_by_rest(slurm_cluster, "tobi", "id -un; id -Gn", account="ma5501", name="ours")
     by_sbatch = slurm_cluster.submit_for_test(
         "maja",
@@ -52,10 +52,9 @@ def test_people_run_cpu_and_gpu_jobs_that_accounting_knows(slurm_cluster: SlurmC
 
     assert slurm_cluster.wait_job(by_rest) == slurm_cluster.wait_job(by_sbatch) == "COMPLETED"
 
-    assert (home / f"slurm-{by_rest}.out").read_text().split() == ["tobi", "tobi", "ma5501"]
-    output = slurm_cluster.people.home("maja") / f"slurm-{by_sbatch}.out"
+    assert slurm_cluster.output(by_rest).read_text().split() == ["tobi", "tobi", "ma5501"]
     # The only v100 is the last of the four devices.
-    assert output.read_text().split() == ["maja", "3"]
+    assert slurm_cluster.output(by_sbatch).read_text().split() == ["maja", "3"]
     cpu = slurm_cluster.sacct(by_rest, has_ended=True)
     assert (cpu["User"], cpu["Account"], cpu["Partition"]) == ("tobi", "ma5501", "cpu")
     assert cpu["AllocTRES"] == "billing=1,cpu=1,mem=1000M,node=1"
@@ -111,7 +110,7 @@ def test_a_job_over_its_memory_ends_and_says_so(slurm_cluster: SlurmCluster):
 
     state = slurm_cluster.wait_job(job)
 
-    output = (slurm_cluster.people.home("rui") / f"slurm-{job}.out").read_text()
+    output = slurm_cluster.output(job).read_text()
     if slurm_cluster.has_cgroup:
         assert state == "OUT_OF_MEMORY"
         assert "oom" in output.lower()
@@ -206,6 +205,8 @@ def test_stop_leaves_no_process_and_no_mount_and_the_next_start_knows_the_jobs(r
         cluster.wait_job(job, "RUNNING")
         until(lambda: "sleep" in cluster.processes().values())
         inside = cluster.processes()
+        with pytest.raises(SlurmDemoError, match="already runs"):
+            SlurmCluster(cluster.state, release=release).start()
         expected = {"slurmctld", "slurmdbd", "mariadbd", "munged", "slurmstepd", "sleep"}
         assert expected <= set(inside.values())
 
