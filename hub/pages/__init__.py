@@ -18,7 +18,7 @@ Pages (GET)                                  template, context beside ``viewer``
 ``/launches/{id}``                           progress.html: ``progress`` ProgressView
 ``/data`` ? q                                data.html: ``data`` DataChoices
 ``/templates`` ? q                           templates.html: ``templates`` (TemplateView, …), ``query``
-``/usage`` ? days                            usage.html: ``usage`` UsageView
+``/usage`` ? days, resource                  usage.html: ``usage`` UsageView
 ``/operate`` ? days, edit (operators)        operate.html: ``operate`` OperateView
 ``/sessions.csv`` ? q · ``/usage.csv`` ? days  CSV of the same rows, as ``/operate.csv``
 ``/static/{name}`` (nobody signed in)        files of ``build/static``; names with a hash never change

@@ -104,7 +104,7 @@ def number(value: float) -> str:
 
 
 def quantity(seconds_or_count: int, resource: Resource) -> str:
-    """Number of a ledger amount without its unit: hours of CPU- and GPU-seconds, or a count."""
+    """Number of a ledger amount without its unit: hours of CPUs, GPUs and memory, or a count."""
     if resource is Resource.SESSIONS:
         return number(seconds_or_count)
     per_unit = _SECONDS_PER_HOUR * (_GIB if resource is Resource.MIB_SECONDS else 1)

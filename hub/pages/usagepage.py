@@ -37,6 +37,7 @@ from quota.models import AccountKind, AccountRef, Resource
 from spawners.backend import State
 
 _RANGES = (7, 30, 90)
+_PLOTTED = (Resource.CPU_SECONDS, Resource.GPU_SECONDS, Resource.MIB_SECONDS)
 _REFUSAL_TITLES = {
     "quota_exceeded": "Not enough quota left",
     "not_found_or_not_entitled": "Data not found, or not open to the person",
@@ -67,19 +68,27 @@ class UsagePage(PageHandler):
         meters = await self.app.db.run(lambda s: self._meters(s, names, period))
         used = await self.app.db.run(lambda s: reports.use_by_day(s, period, username=self.person.username))
         cards = self.cards()
+        resource = self._resource()
         return UsageView(
             meters=meters,
             days=tuple(
                 DayUse(one.day, _proposal_title(one.proposal), Amount(one.resource, one.amount))
                 for one in used
-                if one.resource is Resource.CPU_SECONDS
+                if one.resource is resource
             ),
+            resource=resource,
+            resources=tuple(x for x in _PLOTTED if x is resource or x in {one.resource for one in used}),
             sessions=tuple(cards.recent(launch) for launch in in_range),
             since=period.first,
             until=period.last,
             ranges=_RANGES,
             chosen_range=days,
         )
+
+    def _resource(self) -> Resource:
+        """What is plotted."""
+        asked = self.get_query_argument("resource", "")
+        return next((one for one in _PLOTTED if one.value == asked), Resource.CPU_SECONDS)
 
     def _meters(self, session: Session, names: Sequence[str], period: reports.Period) -> tuple[Meter, ...]:
         accounts = [AccountRef(AccountKind.PERSON, self.person.username)]

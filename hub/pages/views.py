@@ -444,7 +444,7 @@ class DayUse:
 
 @dataclass(frozen=True, slots=True)
 class UsageView:
-    """One's own use in a range of days. ``resource`` is the one plotted."""
+    """One's own use in a range of days. ``resource`` is the one plotted, of ``resources`` with any use."""
 
     meters: tuple[Meter, ...]
     days: tuple[DayUse, ...]
@@ -452,6 +452,7 @@ class UsageView:
     since: date
     until: date
     resource: Resource = Resource.CPU_SECONDS
+    resources: tuple[Resource, ...] = (Resource.CPU_SECONDS,)
     ranges: tuple[int, ...] = (7, 30, 90)
     chosen_range: int = 30
 

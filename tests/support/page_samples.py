@@ -868,6 +868,14 @@ USAGE = UsageView(
     NOW.date() - timedelta(days=29),
     NOW.date(),
 )
+USAGE_MEMORY = replace(
+    USAGE,
+    days=tuple(
+        replace(day, amount=Amount(Resource.MIB_SECONDS, day.amount.value * 2048)) for day in USAGE.days
+    ),
+    resource=Resource.MIB_SECONDS,
+    resources=(Resource.CPU_SECONDS, Resource.GPU_SECONDS, Resource.MIB_SECONDS),
+)
 USAGE_EMPTY = UsageView((), (), (), NOW.date() - timedelta(days=6), NOW.date(), chosen_range=7)
 
 ALLOCATION = AllocationRow("proposal:ma1234:cpu", "ma1234", "proposal", PROPOSAL_METER, "set by sam")
@@ -1018,6 +1026,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "data-none": _page("data.html", data=DataChoices((), query="unobtainium")),
     "templates": _page("templates.html", templates=TEMPLATES, query=""),
     "usage": _page("usage.html", usage=USAGE),
+    "usage-memory": _page("usage.html", usage=USAGE_MEMORY),
     "usage-empty": _page("usage.html", usage=USAGE_EMPTY),
     "operate": _page("operate.html", OPERATOR, operate=OPERATE),
     "operate-empty": _page("operate.html", OPERATOR, operate=OperateView((), (), (), (), ())),

@@ -231,6 +231,17 @@ async def test_a_start_is_said_in_local_time_and_goes_on_with_it(page, site):
     await expect(start).to_have_text("in about 15 min")
 
 
+async def test_what_waits_is_asked_about_again(page, site):
+    await page.route("**/events*", lambda _: None)
+    await page.clock.install()
+    await page.goto(f"{site}/home-slurm")
+    async with page.expect_request(re.compile("/parts/sessions$")):
+        await page.clock.run_for(16_000)
+    await page.goto(f"{site}/progress-queued")
+    async with page.expect_request(re.compile("/parts/launches/")):
+        await page.clock.run_for(16_000)
+
+
 async def test_the_end_of_the_time_is_warned_of_while_the_page_stays_open(page, site):
     await page.clock.install()
     await page.goto(f"{site}/home-slurm")

@@ -3,6 +3,7 @@ import { moveOn, runDown, showLocalTimes } from "./times.js";
 
 const TICK_MS = 15_000;
 const RECONNECT_MS = 3_000;
+const LOOK_AGAIN_MS = 15_000;
 
 // --- Popovers: one open at a time, closed by Escape, a click elsewhere, or their own button.
 
@@ -155,6 +156,12 @@ function followChanges(address) {
   };
   connect();
 }
+
+// What a place says of waiting sessions and of jobs inside changes without an event of its own.
+setInterval(() => {
+  for (const element of document.querySelectorAll("[data-live]:has([data-moves])"))
+    if (!document.hidden && !element.contains(document.activeElement)) refresh(element.dataset.live);
+}, LOOK_AGAIN_MS);
 
 // --- Faults of a fetched part are told, never swallowed.
 

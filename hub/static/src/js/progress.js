@@ -4,6 +4,7 @@ import { localTime } from "./times.js";
 
 const OPEN_AFTER_MS = 700;
 const REFRESH_AFTER_MS = 120;
+const LOOK_AGAIN_MS = 15_000;
 
 const list = document.getElementById("events");
 const announce = document.getElementById("announce");
@@ -95,4 +96,8 @@ document.addEventListener("htmx:afterSettle", (event) => {
   if (event.detail.elt.id === "progress") afterChange();
 });
 showNotifyButton();
+// Why it waits and until when changes without an event of its own.
+setInterval(() => {
+  if (!document.hidden && current().querySelector("[data-moves]")) refreshSoon();
+}, LOOK_AGAIN_MS);
 if (list.dataset.stream) follow(list.dataset.stream);

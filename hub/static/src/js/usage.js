@@ -16,7 +16,7 @@ function daysBetween(since, until) {
 
 function readTable() {
   const days = daysBetween(box.dataset.since, box.dataset.until);
-  const divisor = box.dataset.unit.endsWith("-hours") ? 3600 : 1;
+  const divisor = (box.dataset.unit.endsWith("-hours") ? 3600 : 1) * (box.dataset.unit.startsWith("GiB") ? 1024 : 1);
   const series = [...table.tHead.rows[0].cells].slice(1).map((cell) => ({ name: cell.textContent.trim(), data: days.map(() => 0) }));
   for (const row of table.tBodies[0].rows) {
     const index = days.indexOf(row.cells[0].dataset.value);
