@@ -72,35 +72,53 @@ def configure(c: Any, settings: Settings) -> None:
 
     # Pages live in the service; the hub keeps login, logout and errors, which look like ours.
     c.JupyterHub.default_url = f"{SERVICE_PREFIX}/"
-    c.JupyterHub.template_paths = [str(HUB_TEMPLATES)]
+    _add(c.JupyterHub, "template_paths", [str(HUB_TEMPLATES)])
     c.JupyterHub.template_vars = hub_template_vars(
         SERVICE_PREFIX, load_manifest(static_folder()), settings.site.name
     )
-    c.JupyterHub.services = [
-        {
-            "name": SERVICE_NAME,
-            "url": settings.service.url,
-            "api_token": read_secret(settings.hub.service_token_file),
-            "oauth_client_id": SERVICE_CLIENT_ID,
-            "oauth_redirect_uri": f"{SERVICE_PREFIX}/oauth_callback",
-            "oauth_no_confirm": True,
-            "display": False,
-        }
-    ]
-    c.JupyterHub.load_roles = [
-        {
-            "name": "panhub-service",
-            "services": [SERVICE_NAME],
-            "scopes": ["list:users", "read:servers", "start:servers", "delete:servers"],
-        },
-    ]
-    c.JupyterHub.extra_user_scopes = [f"access:services!service={SERVICE_NAME}"]
+    _add(
+        c.JupyterHub,
+        "services",
+        [
+            {
+                "name": SERVICE_NAME,
+                "url": settings.service.url,
+                "api_token": read_secret(settings.hub.service_token_file),
+                "oauth_client_id": SERVICE_CLIENT_ID,
+                "oauth_redirect_uri": f"{SERVICE_PREFIX}/oauth_callback",
+                "oauth_no_confirm": True,
+                "display": False,
+            }
+        ],
+    )
+    _add(
+        c.JupyterHub,
+        "load_roles",
+        [
+            {
+                "name": "panhub-service",
+                "services": [SERVICE_NAME],
+                "scopes": ["list:users", "read:servers", "start:servers", "delete:servers"],
+            },
+        ],
+    )
+    _add(c.JupyterHub, "extra_user_scopes", [f"access:services!service={SERVICE_NAME}"])
 
     # Cookies go with links from other sites, never with their forms or scripts.
-    c.JupyterHub.tornado_settings = {"cookie_options": {"samesite": "Lax"}}
+    _add(c.JupyterHub, "tornado_settings", {"cookie_options": {"samesite": "Lax"}})
 
     # No cookie's value in the log.
     keep_cookies_out()
 
     # JupyterHub sets no limit of its own, and has no trait for one.
     jupyterhub.app.tornado.httpserver.HTTPServer = functools.partial(BoundedServer, max_body=_MAX_BODY)
+
+
+def _add(section: Any, name: str, values: Any) -> None:
+    """Add to what a site has set before, instead of putting it away."""
+    if name not in section:
+        section[name] = values
+    elif isinstance(values, dict):
+        section[name].update(values)
+    else:
+        section[name].extend(values)

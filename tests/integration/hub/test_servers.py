@@ -145,3 +145,22 @@ def test_the_hub_neither_limits_starts_nor_gives_up_a_queue(platform: Platform) 
     assert not c.JupyterHub.cleanup_servers
     assert not c.ConfigurableHTTPProxy.should_start
     assert all("command" not in service for service in c.JupyterHub.services)
+
+
+def test_what_a_site_has_set_before_stays(platform: Platform) -> None:
+    from traitlets.config import Config
+
+    from hub.hubconfig import configure
+
+    c = Config()
+    c.JupyterHub.extra_handlers = [("/site", object)]
+    c.JupyterHub.services = [{"name": "site"}]
+    c.JupyterHub.load_roles = [{"name": "site"}]
+    c.JupyterHub.template_paths = ["/site"]
+    c.JupyterHub.tornado_settings = {"headers": {"X-Site": "1"}}
+    configure(c, platform.settings)
+    assert c.JupyterHub.extra_handlers == [("/site", object)]
+    assert [service["name"] for service in c.JupyterHub.services] == ["site", "panhub"]
+    assert [role["name"] for role in c.JupyterHub.load_roles] == ["site", "panhub-service"]
+    assert c.JupyterHub.template_paths[0] == "/site"
+    assert set(c.JupyterHub.tornado_settings) == {"headers", "cookie_options"}
