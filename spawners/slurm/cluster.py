@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from spawners.slurm.accounting import Accounting
 from spawners.slurm.backend import MakeSpec, SlurmBackend
+from spawners.slurm.connect import make_transport
 from spawners.slurm.gateway.client import GatewayTokens
 from spawners.slurm.job import job_spec
 from spawners.slurm.memory import Memory
@@ -37,9 +38,6 @@ class SlurmCluster:
         TransportSettingsError
             If the settings name no transport that can be used.
         """
-        # Loads the code of all transports, which a site's own cluster object does not need.
-        from spawners.slurm.connect import make_transport
-
         tokens = GatewayTokens(settings.gateway_socket) if settings.gateway_socket is not None else None
         return cls(name, settings, make_transport(settings, tokens))
 

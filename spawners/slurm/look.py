@@ -23,6 +23,7 @@ class Look:
 
     ``ours`` are jobs that carry a launch id in their comment, ``inner`` those that carry one as wckey;
     whether they may is for the reader to judge by their user. ``fingerprint`` changes when a job does.
+    ``addresses`` are those of the nodes by name.
     """
 
     snapshot: Snapshot
@@ -31,6 +32,7 @@ class Look:
     inner: Mapping[LaunchId, tuple[Job, ...]]
     fingerprint: int
     our_fingerprint: int
+    addresses: Mapping[str, str]
 
     @property
     def taken_at(self) -> datetime:
@@ -39,7 +41,7 @@ class Look:
 
     def address(self, node: str) -> str | None:
         """Address of a node; None if it is not known."""
-        return next((item.address or item.name for item in self.snapshot.nodes if item.name == node), None)
+        return self.addresses.get(node)
 
     def is_changing(self) -> bool:
         """Whether one of our jobs waits, starts, ends or is about to end."""
@@ -55,8 +57,9 @@ class Look:
 
     def lacks_node(self) -> bool:
         """Whether one of our jobs is on a node that is not known yet."""
-        known = {node.name for node in self.snapshot.nodes}
-        return any(job.nodes and job.nodes[0] not in known for jobs in self.ours.values() for job in jobs)
+        return any(
+            job.nodes and job.nodes[0] not in self.addresses for jobs in self.ours.values() for job in jobs
+        )
 
 
 def has_begun_to_end(job: Job) -> bool:
@@ -80,12 +83,19 @@ def index(snapshot: Snapshot) -> Look:
         inner={key: tuple(jobs) for key, jobs in inner.items()},
         fingerprint=_fingerprint(snapshot.jobs),
         our_fingerprint=_fingerprint([job for jobs in ours.values() for job in jobs]),
+        addresses=_addresses(snapshot),
     )
 
 
 def renewed(look: Look, snapshot: Snapshot) -> Look:
     """The same jobs with other nodes or limits."""
-    return replace(look, snapshot=snapshot)
+    same_nodes = snapshot.nodes is look.snapshot.nodes
+    addresses = look.addresses if same_nodes else _addresses(snapshot)
+    return replace(look, snapshot=snapshot, addresses=addresses)
+
+
+def _addresses(snapshot: Snapshot) -> dict[str, str]:
+    return {node.name: node.address or node.name for node in snapshot.nodes}
 
 
 def _fingerprint(jobs: Sequence[Job]) -> int:

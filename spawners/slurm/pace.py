@@ -45,9 +45,9 @@ class Pace:
         least = _PROBE_S if failures else _LEAST_GAP_S
         return min(max(min(least, self.poll_s), _DURATION_SHARE * took_s), self.poll_idle_s)
 
-    def stale_after(self, delay_s: float, took_s: float) -> float:
-        """Age in seconds at which an answer says nothing about now: two periods."""
-        return 2 * max(delay_s, self.poll_s) + took_s
+    def stale_after(self, delay_s: float, round_s: float) -> float:
+        """Age in seconds at which an answer says nothing about now: two periods with their rounds."""
+        return 2 * (max(delay_s, self.poll_s) + round_s)
 
 
 def jittered(seconds: float) -> float:

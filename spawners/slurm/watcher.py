@@ -68,6 +68,7 @@ class ClusterWatcher:
         self._tried_at = NEVER
         self._answered = -1e9
         self._took_s = 0.0
+        self._round_s = 0.0
         self._planned_s = poll_s
         self._changed = time.monotonic()
         self._busy_until = 0.0
@@ -107,7 +108,7 @@ class ClusterWatcher:
     def is_stale(self) -> bool:
         """Whether the last answer says nothing about now: older than two periods, or none."""
         age = time.monotonic() - self._answered
-        return self.look is None or age > self._pace.stale_after(self._planned_s, self._took_s)
+        return self.look is None or age > self._pace.stale_after(self._planned_s, self._round_s)
 
     async def fresh(self, after: datetime, *, timeout_s: float = 20.0) -> Look:
         """A look whose query was sent at or after a moment; all who wait share one query.
@@ -210,16 +211,21 @@ class ClusterWatcher:
         before = self.look
         known = before.snapshot if before is not None else _NOTHING
         look = await asyncio.to_thread(index, replace(known, taken_at=self._tried_at, jobs=jobs))
-        if self._are_resources_due(look, before):
-            look = await self._with_resources(look)
-        self._jobs_outage.answered()
         self._answered = began
-        self.look = renewed(look, replace(look.snapshot, **self._limits))  # they may have come meanwhile
+        if before is not None:
+            self._publish(look)
+        if self._are_resources_due(look, before):  # they may take their time
+            self._publish(look := await self._with_resources(look))
+        self._jobs_outage.answered()
+        self._round_s = time.monotonic() - began
         if before is None or before.our_fingerprint != look.our_fingerprint:
             self._changed = time.monotonic()
             news, self._news = self._news, asyncio.Event()
             news.set()
         self._planned_s = self._delay()
+
+    def _publish(self, look: Look) -> None:
+        self.look = renewed(look, replace(look.snapshot, **self._limits))  # they may have come meanwhile
 
     def _delay(self) -> float:
         now = time.monotonic()

@@ -21,9 +21,21 @@ from spawners.slurm.models import (
     Qos,
     Reservation,
 )
+from spawners.slurm.pace import Pace
 from tests.support.slurm_models import node, snapshot
 
 WORLD = snapshot(node("cpu1", address="10.0.0.1"), node("cpu2", address="10.0.0.2"))
+
+
+class QuickPace(Pace):
+    """Quicker than a site may set; an answer is not stale at once on a busy machine."""
+
+    def stale_after(self, delay_s: float, round_s: float) -> float:
+        """A second."""
+        return 1.0
+
+
+QUICK = QuickPace(poll_s=0.02, poll_idle_s=0.05)
 
 
 class Scripted:

@@ -8,9 +8,8 @@ from pathlib import PurePosixPath
 import pytest
 
 from spawners.slurm.cluster import SlurmCluster
-from spawners.slurm.pace import Pace
 from spawners.slurm.settings import CliSettings, ClusterSettings
-from tests.support.slurm_scripted import Scripted
+from tests.support.slurm_scripted import QUICK, Scripted
 
 MakeCluster = Callable[[Scripted], SlurmCluster]
 
@@ -26,7 +25,7 @@ async def make_cluster() -> AsyncIterator[MakeCluster]:
 
     def new(transport: Scripted) -> SlurmCluster:
         made.append(SlurmCluster("pan", SETTINGS, transport))
-        made[-1].watcher._pace = Pace(0.02, 0.05)  # less than a site may set
+        made[-1].watcher._pace = QUICK
         return made[-1]
 
     yield new

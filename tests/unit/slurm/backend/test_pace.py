@@ -39,5 +39,5 @@ def test_who_waits_does_not_make_for_a_storm(took_s: float, failures: int, secon
 
 
 def test_an_answer_is_stale_after_two_periods() -> None:
-    assert PACE.stale_after(15, 0.5) == 30.5
+    assert PACE.stale_after(15, 0.5) == 31
     assert PACE.stale_after(0.1, 0) == 4

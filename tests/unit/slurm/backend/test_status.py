@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from datetime import timedelta
 
@@ -14,7 +15,7 @@ from spawners.slurm import statuses
 from spawners.slurm.backend import SlurmBackend
 from spawners.slurm.models import AccountedJob, JobState, mark
 from spawners.slurm.transport import SlurmError, SlurmUnavailableError
-from tests.support.slurm_models import NOW, job, plan
+from tests.support.slurm_models import NOW, job, node, plan
 from tests.support.slurm_scripted import Scripted
 from tests.unit.slurm.backend.conftest import MakeCluster
 
@@ -117,6 +118,24 @@ async def test_a_thousand_sessions_are_one_query(make_cluster: MakeCluster) -> N
         "associations",
         "qos",
     }
+
+
+async def test_a_large_cluster_keeps_no_loop_busy(make_cluster: MakeCluster) -> None:
+    """350 sessions among 10,000 jobs on 5,000 nodes; the watch of event loops fails what blocks one."""
+    numbers = range(350)
+    nodes = tuple(node(f"n{n}", address=f"10.0.{n // 250}.{n % 250}") for n in range(5000))
+    sessions = tuple(job(n, f"n{4000 + n}", user="vera", comment=mark(f"{n:016x}")) for n in numbers)
+    others = tuple(job(n, f"n{n % 5000}") for n in range(1000, 11000))
+    transport = Scripted(jobs=[(*others, *sessions)], nodes=[nodes])
+    backend = make_cluster(transport).backend("cpu")
+    handles = {LaunchId(f"{n:016x}"): {"cluster": "pan", "job": n, "user": "vera"} for n in numbers}
+    await backend.status(handles)
+    began = time.thread_time()
+    found = await backend.status(handles)
+    assert time.thread_time() - began < 0.1  # of this thread, whatever the machine does
+    assert found[LaunchId(f"{1:016x}")].host == "10.0.16.1"
+    assert len(await backend.find()) == 350
+    assert (await backend.availability()).is_reachable
 
 
 async def test_what_was_seen_to_end_stays_gone_when_slurmctld_forgets_it(make_cluster: MakeCluster) -> None:
