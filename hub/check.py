@@ -23,6 +23,7 @@ from tornado.httpclient import AsyncHTTPClient
 
 from hub import migrate
 from hub.catalogue.files import CatalogueFileError, load
+from hub.checks.batchspawner import check_batchspawner
 from hub.checks.finding import Finding, Level, Trouble, found
 from hub.checks.slurm import check_slurm
 from hub.settings import SERVICE_PREFIX, ConfigError, Settings, load_settings, read_secret
@@ -48,8 +49,9 @@ async def run_checks(config: Path, person: str | None = None) -> tuple[Finding, 
         settings = await asyncio.to_thread(load_settings, config)
     except ConfigError as error:
         return (Finding("configuration", Level.FAULT, str(error), "Correct the keys that are named."),)
+    checks = {**CHECKS, "batchspawner": check_batchspawner} if settings.batchspawner.clusters else CHECKS
     run, slurm = await asyncio.gather(
-        asyncio.gather(*(_run(name, check, settings) for name, check in CHECKS.items())),
+        asyncio.gather(*(_run(name, check, settings) for name, check in checks.items())),
         _run_slurm(settings, person),
     )
     return (Finding("configuration", Level.FINE, f"{config} is valid"), *run, *slurm)

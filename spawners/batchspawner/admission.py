@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from spawners.backend import NotAdmittedError, PlaceOffer
 from spawners.batchspawner.known import Known
 from spawners.batchspawner.settings import BatchSystemSettings
@@ -15,7 +17,7 @@ def offer(settings: BatchSystemSettings) -> PlaceOffer:
         max_cpus=settings.max_cpus,
         max_memory_mib=settings.max_memory_mib,
         max_gpus=settings.max_gpus,
-        max_walltime=settings.max_walltime,
+        max_walltime=_longest(settings),
         accounts=settings.accounts,
         qos=settings.qos,
     )
@@ -37,13 +39,18 @@ def check(settings: BatchSystemSettings, known: Known, plan: LaunchPlan) -> None
     ):
         if most is not None and asked > most:
             raise _over(f"{words(most)} {what}", f"{words(asked)}")
-    if settings.max_walltime is not None and plan.walltime > settings.max_walltime:
-        raise _over(span(settings.max_walltime), span(plan.walltime))
+    longest = _longest(settings)
+    if longest is not None and plan.walltime > longest:
+        raise _over(span(longest), span(plan.walltime))
     if wanted.gpus and wanted.gpu_type and not known.has_gpu_types:
         raise NotAdmittedError(
             "place_limit", "This place does not tell types of GPUs apart.", "Choose any type of GPU."
         )
     _check_names(settings, plan)
+
+
+def _longest(settings: BatchSystemSettings) -> timedelta | None:
+    return timedelta(seconds=settings.max_walltime_s) if settings.max_walltime_s is not None else None
 
 
 def _check_names(settings: BatchSystemSettings, plan: LaunchPlan) -> None:

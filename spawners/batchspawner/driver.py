@@ -75,7 +75,10 @@ class Driver:
         self._list_re = re.compile(settings.batch_list_re or self.known.list_re or r"(?!)", re.MULTILINE)
         if self.can_list and not {"id", "name"} <= set(self._list_re.groupindex):
             raise BatchspawnerError(f"{name}: batch_list_re needs the groups id and name.")
-        self.spawner("nobody")  # a trait that the class does not have stops the start
+        try:
+            self.programs()  # a trait that the class does not have, or a command that is none, stops the start
+        except (ValueError, KeyError, IndexError) as error:
+            raise BatchspawnerError(f"{name}: a command cannot be read: {error}") from error
 
     @property
     def can_list(self) -> bool:
@@ -98,6 +101,14 @@ class Driver:
                 raise BatchspawnerError(f"{self.name}: {self.settings.class_name} has no trait {trait}.")
             setattr(made, trait, value)
         return made
+
+    def programs(self) -> list[str]:
+        """Programs that the commands begin with, each once."""
+        made = self.spawner("nobody")
+        templates = [made.batch_submit_cmd, made.batch_query_cmd, made.batch_cancel_cmd]
+        values = {**made.get_req_subvars(), "job_id": "1"}
+        words = [shlex.split(format_template(text, values)) for text in (made.exec_prefix, *templates)]
+        return list(dict.fromkeys(found[0] for found in words if found))
 
     async def submit(self, made: Any, script: str, environment: Mapping[str, str]) -> str:
         """Submit a script; returns the job's id.

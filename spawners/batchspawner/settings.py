@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
@@ -102,7 +101,7 @@ class BatchSystemSettings(BaseModel):
     max_cpus: int | None = Field(default=None, ge=1, description="Most CPUs of a session; null: no limit.")
     max_memory_mib: int | None = Field(default=None, ge=1, description="Most memory [MiB] of a session.")
     max_gpus: int | None = Field(default=None, ge=0, description="Most GPUs of a session.")
-    max_walltime: timedelta | None = Field(default=None, description="Longest session.")
+    max_walltime_s: int | None = Field(default=None, ge=60, description="Longest session.")
     session_code: NodePath = Field(
         description="Folder on the nodes with the start-up code of sessions (a copy of spawners/session)."
     )

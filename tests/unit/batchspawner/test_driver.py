@@ -28,6 +28,8 @@ def driver(kind: str = "TorqueSpawner", **changes: Any) -> Driver:
         ({"class_name": "batchspawner:BatchSpawnerBase"}, "set state_gone_re"),
         ({"class_name": "batchspawner:CondorSpawner"}, "HTCondor"),
         ({"requests": {"req_nonsense": "1"}}, "has no trait req_nonsense"),
+        ({"batch_query_cmd": "qstat '{job_id}"}, "No closing quotation"),
+        ({"batch_cancel_cmd": "qdel {job}"}, "cannot be read: 'job'"),
         ({"batch_list_cmd": "qstat", "batch_list_re": "(?P<id>.*)"}, "groups id and name"),
     ],
 )

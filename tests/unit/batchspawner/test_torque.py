@@ -351,9 +351,7 @@ async def test_time_is_changed_only_where_the_site_has_a_command(
     ],
 )
 async def test_plan_over_the_settings_is_refused(make: Make, asked: LaunchPlan, code: str, text: str) -> None:
-    backend = make(
-        max_cpus=16, max_memory_mib=32768, max_gpus=1, max_walltime=timedelta(hours=8), accounts=("p1",)
-    )
+    backend = make(max_cpus=16, max_memory_mib=32768, max_gpus=1, max_walltime_s=8 * 3600, accounts=("p1",))
 
     with pytest.raises(NotAdmittedError, match=text) as caught:
         await backend.admit(asked)
