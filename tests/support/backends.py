@@ -89,7 +89,7 @@ class Place:
         session = self.sessions[launch_id]
         if session.ended_at is None:
             session.ended_at, session.cause, session.exit_code = self.now, cause, exit_code
-            session.detail = detail
+            session.detail = detail or session.detail
             if self.waiting.pop(launch_id, None) is not None:
                 session.started_at = self.now
 
@@ -286,8 +286,11 @@ class BackendRefusesDeadlines(FakeBackend):
 class BackendWithQueue(FakeBackend):
     """A scheduler: sessions wait until the test lets them begin, and end when it says.
 
-    ``inner`` are jobs from inside its sessions, ``forecasts`` and ``refusal`` its answers before a start.
+    ``inner`` are jobs from inside its sessions, ``expected`` and ``refusal`` its answers before a start.
+    Without ``tells_end`` it knows of a session that runs since when, but not until when.
     """
+
+    tells_end = True
 
     def __init__(self, place: Place) -> None:
         super().__init__(place)
@@ -314,7 +317,12 @@ class BackendWithQueue(FakeBackend):
             return Status(State.GONE)
         one = self.place.sessions[launch_id]
         ends_at = one.deadline or one.started_at + one.plan.walltime
-        return Status(State.RUNNING, host="node1", started_at=one.started_at, ends_at=ends_at)
+        return Status(
+            State.RUNNING,
+            host="node1",
+            started_at=one.started_at,
+            ends_at=ends_at if self.tells_end else None,
+        )
 
     async def inner_jobs(self, handles: Mapping[LaunchId, Handle]) -> Mapping[LaunchId, Sequence[InnerJob]]:
         """As the test has set them."""

@@ -102,6 +102,21 @@ async def test_a_session_that_runs_but_does_not_answer_is_late_only_after_its_wa
     assert engine.get(launch.id).end_reason == "start_timeout"
 
 
+async def test_without_an_end_of_the_place_s_own_time_counts_from_the_start_that_it_tells(
+    engine: Engine, backend: BackendWithQueue
+) -> None:
+    backend.tells_end = False
+    launch = await queued(engine)
+    engine.place.later(hours=30)
+    engine.place.begin(launch.id)
+    start = engine.place.now
+    engine.place.later(minutes=3)
+    await engine.watcher.look()
+    assert engine.get(launch.id).deadline == start + WALLTIME
+    await engine.watcher.look()
+    assert engine.get(launch.id).deadline == start + WALLTIME
+
+
 async def test_a_report_before_the_next_look_sets_the_deadline_too(engine: Engine) -> None:
     launch = await queued(engine)
     engine.place.later(hours=1)
@@ -286,9 +301,10 @@ async def test_a_look_from_before_an_extension_does_not_take_it_back(
     with monkeypatch.context() as patch:
         patch.setattr(backend, "status", old_look)
         await engine.watcher.look()
-    await engine.watcher.look()
     assert launch.deadline is not None
     assert engine.get(launch.id).deadline == extended.deadline == launch.deadline + timedelta(hours=1)
+    await engine.watcher.look()
+    assert engine.get(launch.id).deadline == extended.deadline
 
 
 async def test_a_refused_extension_tells_the_scheduler_s_words_and_changes_nothing(
@@ -315,8 +331,9 @@ async def test_an_extension_at_a_scheduler_that_does_not_answer_is_kept_and_told
     launch = await begun(engine, await queued(engine))
     backend.is_refusing = True
     extended = await engine.launches.extend(engine.person(), launch, HOUR, key=None)
+    engine.watcher.last[launch.id] = Status(State.UNKNOWN, "Slurm does not answer.")
     await engine.watcher.look()
-    assert engine.get(launch.id).deadline == extended.deadline
+    assert engine.get(launch.id).deadline == extended.deadline, "it answers again, and was not told yet"
     backend.is_refusing = False
     await engine.reconciler.reconcile()
     assert engine.place.sessions[launch.id].deadline == extended.deadline
