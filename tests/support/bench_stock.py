@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,18 +33,32 @@ class StockHub:
         return {"Authorization": f"token {self.token}"}
 
 
+_CONFIG = Path(__file__).with_name("bench_stock_config.py")
+
+
 @contextmanager
-def stock_hub(folder: Path, *, spawner: str, target: str = "") -> Iterator[StockHub]:
-    """Run a proxy and a JupyterHub in ``folder``; ``spawner`` is ``null`` or ``local``."""
+def stock_hub(
+    folder: Path,
+    *,
+    spawner: str,
+    target: str = "",
+    config: Path = _CONFIG,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[StockHub]:
+    """Run a proxy and a JupyterHub in ``folder``; ``spawner`` is ``null`` or ``local``.
+
+    ``environment`` is for another ``config``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     ports, node = free_ports(), find_node()
     if node is None:
         raise RuntimeError("Node is missing: run make demo once")
     hub_url = f"http://{HOST}:{ports.hub}"
     token, password, proxy_token = (secrets.token_hex(16) for _ in range(3))
-    environment = {**base_environment(), "CONFIGPROXY_AUTH_TOKEN": proxy_token}
+    base = {**base_environment(), "CONFIGPROXY_AUTH_TOKEN": proxy_token}
     ours = {
-        **environment,
+        **base,
+        **(environment or {}),
         "PYTHONPATH": str(ROOT),
         "BENCH_FOLDER": str(folder),
         "BENCH_PUBLIC_URL": f"http://{HOST}:{ports.public}",
@@ -58,13 +72,12 @@ def stock_hub(folder: Path, *, spawner: str, target: str = "") -> Iterator[Stock
     }
     proxy_words = ["--ip", HOST, "--port", str(ports.public), "--api-ip", HOST]
     proxy_words += ["--api-port", str(ports.proxy_api), "--default-target", hub_url, "--log-level", "warn"]
-    config = Path(__file__).with_name("bench_stock_config.py")
     jupyterhub = Path(sys.executable).with_name("jupyterhub")
     with ExitStack() as stack:
         proxy = stack.enter_context(
             running(
                 [node[0], str(PROXY), *proxy_words],
-                environment,
+                base,
                 folder / "proxy.log",
                 f"http://{HOST}:{ports.proxy_api}/api/routes",
             )
