@@ -76,7 +76,7 @@ class Driver:
         if self.can_list and not {"id", "name"} <= set(self._list_re.groupindex):
             raise BatchspawnerError(f"{name}: batch_list_re needs the groups id and name.")
         try:
-            self.programs()  # a trait that the class does not have, or a command that is none, stops the start
+            self.programs()  # what the class does not have, or cannot read, stops the start
         except (ValueError, KeyError, IndexError) as error:
             raise BatchspawnerError(f"{name}: a command cannot be read: {error}") from error
 
@@ -149,7 +149,8 @@ class Driver:
 
     def _judge(self, made: Any, job: str, *, has_answer: bool) -> Found:
         if has_answer and made.state_isrunning():
-            return Found(State.RUNNING, _host(made.state_gethost()))
+            host = _host(made.state_gethost())
+            return Found(State.RUNNING, self.settings.node_addresses.get(host or "", host))
         if has_answer and made.state_ispending():
             return Found(State.PENDING)
         if made.state_isunknown():

@@ -84,6 +84,10 @@ class BatchSystemSettings(BaseModel):
             "known one. What it does not match never ends a session."
         ),
     )
+    node_addresses: dict[str, str] = Field(
+        default_factory=dict,
+        description="Addresses of nodes by the scheduler's names, where these cannot be resolved here.",
+    )
     environment: dict[str, str] = Field(
         default_factory=dict,
         description="Variables for the scheduler's commands (PATH, PBS_DEFAULT, SLURM_CONF …); not secret.",
