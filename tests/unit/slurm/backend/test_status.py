@@ -14,6 +14,7 @@ from spawners.plan import Credentials, LaunchId
 from spawners.slurm import statuses
 from spawners.slurm.backend import SlurmBackend
 from spawners.slurm.models import AccountedJob, JobState, mark
+from spawners.slurm.pace import Pace
 from spawners.slurm.transport import SlurmError, SlurmUnavailableError
 from tests.support.slurm_models import NOW, job, node, plan
 from tests.support.slurm_scripted import Scripted
@@ -126,8 +127,9 @@ async def test_a_large_cluster_keeps_no_loop_busy(make_cluster: MakeCluster) -> 
     nodes = tuple(node(f"n{n}", address=f"10.0.{n // 250}.{n % 250}") for n in range(5000))
     sessions = tuple(job(n, f"n{4000 + n}", user="vera", comment=mark(f"{n:016x}")) for n in numbers)
     others = tuple(job(n, f"n{n % 5000}") for n in range(1000, 11000))
-    transport = Scripted(jobs=[(*others, *sessions)], nodes=[nodes])
-    backend = make_cluster(transport).backend("cpu")
+    cluster = make_cluster(Scripted(jobs=[(*others, *sessions)], nodes=[nodes]))
+    cluster.watcher._pace = Pace(poll_s=2, poll_idle_s=15)
+    backend = cluster.backend("cpu")
     handles = {LaunchId(f"{n:016x}"): {"cluster": "pan", "job": n, "user": "vera"} for n in numbers}
     await backend.status(handles)
     began = time.thread_time()
