@@ -202,6 +202,7 @@ async def test_a_session_waits_runs_gets_more_time_and_ends_from_outside(platfor
 
 async def test_a_wait_is_cancelled_at_once(platform, browser, album):
     cluster = platform.cluster
+    await asyncio.to_thread(cluster.cancel_all)
     await take_all_cpus(cluster)
     async with guest(browser, platform, album) as maja:
         page = maja.page

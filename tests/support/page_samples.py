@@ -302,7 +302,7 @@ RECENT = (
         timedelta(hours=1, minutes=10),
         EndReason.STOPPED_BY_USER,
         (cpu_hours(2.3),),
-        "Proposal ma1234",
+        payer="Proposal ma1234",
     ),
     RecentRow(
         "r2",
@@ -314,7 +314,7 @@ RECENT = (
         timedelta(minutes=7),
         EndReason.OUT_OF_MEMORY,
         (cpu_hours(0.1),),
-        "Proposal ma1234",
+        payer="Proposal ma1234",
     ),
     RecentRow(
         "r3",
@@ -326,7 +326,7 @@ RECENT = (
         timedelta(hours=4),
         EndReason.TIME_LIMIT,
         (cpu_hours(4),),
-        "Yours",
+        payer="Yours",
     ),
     RecentRow(
         "r4",
@@ -338,7 +338,7 @@ RECENT = (
         timedelta(0),
         None,
         (),
-        "Yours",
+        payer="Yours",
     ),
     RecentRow(
         "r5",
@@ -350,8 +350,8 @@ RECENT = (
         timedelta(minutes=48),
         EndReason.ACCESS_LOST,
         (cpu_hours(0.8),),
-        "Yours",
-        Allowed(False, "You may no longer read es0771."),
+        payer="Yours",
+        can_relaunch=Allowed(False, "You may no longer read es0771."),
     ),
 )
 
