@@ -270,7 +270,9 @@ def test_a_job_that_slurm_ends_says_why(platform: SlurmPlatform, maja: Visitor) 
     platform.cluster.checked("scancel", str(platform.job_of(launch["id"])))
     ended = assert_is_over(platform, maja, launch["id"])
     assert ended["end_reason"] == "cancelled_by_scheduler"
-    assert ended["log_tail"]
+    assert "cancelled" in ended["end_message"].lower()
+    ((tail,),) = platform.database("SELECT log_tail FROM launches WHERE id = :id", id=launch["id"])
+    assert tail and "[]" not in str(tail)
 
 
 def test_no_loop_was_blocked(platform: SlurmPlatform) -> None:
