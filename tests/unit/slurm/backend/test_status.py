@@ -13,6 +13,7 @@ from spawners.backend import EndCause, State, Status
 from spawners.plan import Credentials, LaunchId
 from spawners.slurm import statuses
 from spawners.slurm.backend import SlurmBackend
+from spawners.slurm.cluster import SlurmCluster
 from spawners.slurm.models import AccountedJob, JobState, mark
 from spawners.slurm.pace import Pace
 from spawners.slurm.transport import SlurmError, SlurmUnavailableError
@@ -52,6 +53,13 @@ async def ask(backend: SlurmBackend) -> Status:
 async def again(backend: SlurmBackend) -> Status:
     """By a look that is newer than all that was done."""
     return await backend.locate(LAUNCH, HANDLE)
+
+
+async def stale(cluster: SlurmCluster) -> None:
+    """Wait until a silent cluster's last look says nothing any more."""
+    async with asyncio.timeout(10):
+        while not cluster.watcher.is_stale:
+            await cluster.watcher._round_done.wait()
 
 
 # --- start ------------------------------------------------------------------------------------
@@ -153,9 +161,15 @@ async def test_what_was_seen_to_end_stays_gone_when_slurmctld_forgets_it(make_cl
 
 async def test_what_slurmctld_has_forgotten_is_gone_if_slurmdbd_says_so(make_cluster: MakeCluster) -> None:
     transport = Scripted(accounted=[(RUN,)])
-    backend = make_cluster(transport).backend("cpu")
-    assert await ask(backend) == Status(State.GONE, "It was cancelled by root.")
+    cluster = make_cluster(transport)
+    backend = cluster.backend("cpu")
+    gone = Status(State.GONE, "It was cancelled by root.")
+    assert await ask(backend) == gone
     assert ("accounted", (7,)) in transport.calls
+    transport.say("jobs", DOWN)
+    await again(backend)
+    await stale(cluster)
+    assert await ask(backend) == gone
 
 
 @pytest.mark.parametrize(
@@ -195,9 +209,7 @@ async def test_a_silent_cluster_is_unknown_and_nothing_ends(make_cluster: MakeCl
     cluster = make_cluster(transport)
     backend = cluster.backend("cpu")
     assert (await ask(backend)).state is State.RUNNING
-    async with asyncio.timeout(5):
-        while not cluster.watcher.is_stale:
-            await cluster.watcher._round_done.wait()
+    await stale(cluster)
     assert await ask(backend) == statuses.SILENT
     transport.say("jobs", (MINE,))
     assert (await again(backend)).state is State.RUNNING
@@ -230,7 +242,8 @@ async def test_an_end_that_takes_too_long_is_an_end(
 
 
 async def test_a_job_requeued_by_hand_after_its_end_is_alive_again(make_cluster: MakeCluster) -> None:
-    transport = Scripted(jobs=[(ENDED,)])
+    # Between two runs slurmdbd knows of an end that is none.
+    transport = Scripted(jobs=[(ENDED,)], accounted=[(RUN,)])
     backend = make_cluster(transport).backend("cpu")
     assert (await ask(backend)).state is State.GONE
     transport.say("jobs", (replace(MINE, state=JobState.PENDING, restarts=1),))
