@@ -53,6 +53,7 @@ class Reconciler:
         self._hand_over = hand_over
         self._grace = grace
         self._to_ask_for: set[LaunchId] = set()
+        self._not_ours: set[LaunchId] = set()
         self._comparing: dict[str, asyncio.Task[None]] = {}
 
     async def at_start(self) -> None:
@@ -106,15 +107,15 @@ class Reconciler:
         without = [x for x in without if x.handle is None and not self._runner.is_submitting(x.id)]
         try:
             found = dict(await backend.find())
-            missing = [x for x in without if x.place == place and x.id not in found]
-            found |= await backend.find_ended({x.id: x.launch_plan().account.name for x in missing})
         except BackendError as error:
             log.warning("Place %s does not say what runs there: %s", place, error)
             return
         rows = await self._db.run(lambda s: {key: store.get(s, key) for key in found})
         for launch_id, handle in found.items():
             launch = rows[launch_id]
-            if launch is None or not launch.is_live:
+            if launch is None or is_foreign(launch, handle):
+                self._leave_alone(place, launch_id)
+            elif not launch.is_live:
                 await self._end_orphan(place, launch_id, handle)
             elif launch.handle is None and not self._runner.is_submitting(launch_id):
                 await self._runner.submitted(launch, dict(handle), "Found again after a restart.")
@@ -139,8 +140,17 @@ class Reconciler:
             log.warning("Place %s does not say what has ended there: %s", place, error)
             return None
 
+    def _leave_alone(self, place: str, launch_id: LaunchId) -> None:
+        """What no row of ours can have started is somebody else's: another site's on the same cluster.
+
+        Every row is written before its submit and none is ever deleted.
+        """
+        if launch_id not in self._not_ours:
+            log.warning("Place %s has %s, which is not of this site: left alone", place, launch_id)
+            self._not_ours.add(launch_id)
+
     async def _end_orphan(self, place: str, launch_id: LaunchId, handle: Handle) -> None:
-        """End what runs without a live row: its launch was ended or is not ours to know."""
+        """End what runs although its launch is over."""
         log.warning("Place %s has %s, which no live session speaks for: ending it", place, launch_id)
         try:
             await self._runner.backends[place].stop(launch_id, handle)
@@ -207,3 +217,8 @@ class Reconciler:
                     self._books.release_id(session, launch_id, utcnow())
 
         await self._db.run(leftovers)
+
+
+def is_foreign(launch: Launch, handle: Handle) -> bool:
+    """Whether a thing with a launch's mark runs as somebody else: people can write any mark they know."""
+    return launch.plan is not None and handle.get("user") not in (None, launch.launch_plan().account.name)

@@ -145,7 +145,8 @@ class LaunchService:
         Raises
         ------
         RequestError
-            401 for a wrong secret (or launch), 409 for a second report.
+            401 for a wrong secret (or launch), 409 for a second report, 503 while it is not known where
+            the session runs (it reports again).
         """
         launch = await self._db.run(lambda s: store.get(s, launch_id))
         expected = launch.report_hash if launch is not None else None
@@ -154,6 +155,9 @@ class LaunchService:
         assert launch is not None
         if launch.url is not None or launch.state not in MAY_RUN:
             raise refusals.already_reported()
+        if launch.handle is None:
+            # A submit that a crash cut off: the reconciler finds the session, and with it its address.
+            raise refusals.backend_unavailable(launch.place or "")
         await self._runner.reported(launch, port)
 
     # --- while it lives -----------------------------------------------------------------------

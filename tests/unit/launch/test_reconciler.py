@@ -9,7 +9,9 @@ import pytest
 from hub.database import sqlite_url
 from hub.launch.hubclient import HubAnswer
 from hub.launch.models import LaunchRequest
+from hub.launch.reconciler import is_foreign
 from hub.launch.states import LaunchState
+from hub.problems import RequestError
 from hub.settings import ConfigError
 from quota.models import HoldLine
 from tests.support.backends import (
@@ -68,10 +70,12 @@ async def test_an_engine_killed_between_submit_and_handle_finds_its_session(
     launch = await engine.start(await engine.claim())
     engine.place.answering.add("work")
     if has_reported:
-        await engine.report(launch.id)
+        # Not before it is known where it runs; the session reports again until it is taken.
+        with pytest.raises(RequestError) as refused:
+            await engine.report(launch.id)
+        assert refused.value.problem.status == 503
     after = await next_life(make_engine, engine)
-    if not has_reported:
-        await after.report(launch.id)
+    await after.report(launch.id)
     assert after.get(launch.id).state is LaunchState.RUNNING
     assert after.place.submitted == [launch.id]
 
@@ -127,9 +131,25 @@ async def test_what_runs_without_a_live_row_is_ended(make_engine: MakeEngine) ->
     await engine.stop(launch)
     engine.place.sessions[launch.id] = orphan
     orphan.ended_at = None
-    engine.place.sessions["f" * 16] = orphan
     await engine.reconciler.reconcile()
     assert not engine.place.sessions
+
+
+async def test_what_has_no_row_here_is_another_site_s_and_left_alone(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    launch = await engine.run()
+    engine.place.sessions["f" * 16] = engine.place.sessions[launch.id]
+    await engine.reconciler.reconcile()
+    assert set(engine.place.sessions) == {launch.id, "f" * 16}
+
+
+@pytest.mark.parametrize(("user", "foreign"), [("alice", False), (None, False), ("mallory", True)])
+async def test_a_mark_on_somebody_else_s_job_is_no_session(
+    make_engine: MakeEngine, user: str | None, foreign: bool
+) -> None:
+    launch = await make_engine().run()
+    handle = {} if user is None else {"user": launch.launch_plan().account.name if user == "alice" else user}
+    assert is_foreign(launch, handle) is foreign
 
 
 async def test_a_hold_without_a_live_launch_is_released(engine: Engine) -> None:

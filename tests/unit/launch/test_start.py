@@ -72,15 +72,19 @@ async def test_a_report_needs_its_secret_and_is_taken_once(engine: Engine) -> No
     assert engine.get(launch.id).url == "http://127.0.0.1:45000"
 
 
-async def test_a_report_that_comes_before_the_handle_is_saved_is_followed_up(make_engine: MakeEngine) -> None:
+async def test_a_report_that_comes_before_the_handle_is_saved_is_asked_for_again(
+    make_engine: MakeEngine,
+) -> None:
     backend = BackendSlowToStart(Place())
     engine = make_engine(backend)
     backend.before.set()
     launch = await engine.start(await engine.claim())
     engine.place.answering.add("work")
-    launch = await engine.report(launch.id)
-    assert (launch.state, launch.handle) == (LaunchState.HELD, None)
+    assert await refusal(engine.report(launch.id)) == "backend_unavailable"
+    assert engine.get(launch.id).url is None
     backend.after.set()
+    await asyncio.sleep(0.05)
+    await engine.report(launch.id)
     assert (await engine.launches.wait(launch.id, 5)).state is LaunchState.RUNNING
 
 
