@@ -42,6 +42,9 @@ def batchspawner_hub(site: BenchSite, *, is_stubbed: bool = False) -> Iterator[S
             reply = httpx.post(f"{hub.api_url}/users/{PERSON}", headers=hub.headers)
             reply.raise_for_status()
             yield hub
+    except Exception:
+        print((folder / "hub.log").read_text(errors="replace")[-3000:])
+        raise
     finally:
         for log in set(home.glob(_LOGS)) - before:
             log.unlink()

@@ -12,6 +12,7 @@ from typing import Any
 from unittest.mock import patch
 
 from hub.demo.slurm import configuration
+from hub.demo.slurm.cluster import SlurmCluster
 from hub.demo.slurm.people import SITE
 from hub.demo.slurm.release import PROGRAMS
 from hub.demo.slurm.site import SlurmSite
@@ -22,6 +23,12 @@ from tests.support.slurm_platform import SlurmPlatform
 PERSON = "maja"
 """Whose sessions are measured, on all sides."""
 
+_FOR_MANY = {
+    "JobAcctGatherFrequency": "task=30",
+    "SchedulerParameters": "batch_sched_delay=0,sched_interval=60,bf_interval=30",
+}
+"""Slurm's defaults: the demo looks each second at the queue and at each job, too much for hundreds."""
+
 _PROOF = ROOT / "spawners/session/proof.py"
 _STUB = Path(__file__).with_name("bench_slurm_stub.py")
 
@@ -31,6 +38,8 @@ class BenchSite(SlurmSite):
 
     def __init__(self, state: Path, *, is_stubbed: bool) -> None:
         super().__init__(state)
+        if is_stubbed:
+            self.cluster = SlurmCluster(state / "slurm", shared=[state / "data"], options=_FOR_MANY)
         self._is_stubbed = is_stubbed
 
     @property

@@ -8,6 +8,7 @@ activity.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import socket
@@ -16,6 +17,7 @@ import time
 
 _HOST = "127.0.0.1"
 _FIRST_LOOK_S = 1.0
+_LIFE_S = 86400.0
 
 
 def ask(method: str, url: str, authorization: str, body: object = None) -> tuple[int, bytes]:
@@ -79,11 +81,13 @@ def main() -> None:
     launch = os.environ.get("PANHUB_LAUNCH_ID")
     if launch is None:
         insist("POST", f"{os.environ['JUPYTERHUB_API_URL']}/batchspawner", f"token {token}", {"port": port})
-        serve(listening, float("inf"))
+        serve(listening, time.monotonic() + _LIFE_S)
         return
-    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+    sys.path.insert(0, __file__.rpartition("/")[0])
     from proof import session_secret  # type: ignore[import-not-found]  # a copy beside this file
 
+    with contextlib.suppress(OSError):  # as node.py does with Slurm's own output
+        os.unlink(f"{os.environ['HOME']}/.panhub-{launch}.log")  # noqa: PTH108 - pathlib is not small
     base, secret = os.environ["PANHUB_REPORT_BASE"], f"Bearer {session_secret(token, launch)}"
     insist("POST", f"{base}/internal/reports/{launch}", secret, {"port": port})
     pause = _FIRST_LOOK_S
