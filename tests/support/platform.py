@@ -77,9 +77,7 @@ class Platform:
         self.config.write_text(yaml.safe_dump(raw))
         self.settings = load_settings(self.config)
         of_site = site.programs() if site is not None else ()
-        self.programs = {
-            p.name: p for p in (*of_site, *programs(self.config, self.settings, self.ports))
-        }
+        self.programs = {p.name: p for p in (*of_site, *programs(self.config, self.settings, self.ports))}
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.url = self.settings.site.public_url
         self.loopwatch = state / "loopwatch.jsonl"
