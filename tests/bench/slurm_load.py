@@ -54,8 +54,11 @@ SETTLE_S = 20.0
 GOAL = 0.01
 PEER = "batchspawner 1.3"
 
-_AT_ONCE = 5
+_AT_ONCE = 8
 _NODES = 2  # of partition cpu
+_SLOW_S = 10.0
+"""JupyterHub's ``slow_spawn_timeout``."""
+
 _FILL_S = 1200.0
 _DAEMONS = ("munged", "slurmdbd", "slurmctld", "slurmrestd")
 
@@ -163,10 +166,14 @@ class Ours(Side):
         return [self._platform.processes[name].pid for name in ("gateway", "service", "hub")]
 
     async def start(self, client: httpx.AsyncClient, number: int) -> None:
-        """A launch by the API."""
+        """A launch by the API; waits for it as long as a plain hub's answer takes."""
         reply = await client.post(self._url, headers=self._headers, json={"place": "cpu"})
         if reply.status_code != 202:
             raise RuntimeError(f"session {number}: {reply.status_code} {reply.text[:500]}")
+        until = time.monotonic() + _SLOW_S
+        while time.monotonic() < until and reply.json()["state"] != "running":
+            await asyncio.sleep(0.2)
+            reply = await client.get(f"{self._url}/{reply.json()['id']}", headers=self._headers)
 
     def servers(self) -> dict[str, Any]:
         """With the service's token."""
