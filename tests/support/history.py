@@ -18,13 +18,14 @@ from sqlalchemy.orm import Session as DatabaseSession
 from hub.database import make_engine
 from hub.identity.persons import by_username
 from hub.launch import store
-from hub.launch.ends import sentence
+from hub.launch.ends import sentence, usage_json
 from hub.launch.ledgering import holder_of
 from hub.launch.news import utcnow
 from hub.launch.states import EndReason, LaunchState
 from quota.ledger import Ledger
 from quota.models import AccountKind, AccountRef, HoldLine, Resource
 from quota.policy import Policy
+from spawners.backend import EndCause, Usage
 from spawners.plan import LaunchId
 from tests.support.platform import Platform, Visitor
 
@@ -123,7 +124,17 @@ def _book(
         ended_at=ended,
         end_reason=one.end,
         end_message=sentence(one.end),
-        usage={"elapsed_seconds": seconds},
+        usage=usage_json(
+            Usage(
+                started_at=started,
+                ended_at=ended,
+                elapsed_seconds=seconds,
+                cpus=summary["cpus"],
+                memory_mib=summary["memory_mib"],
+                gpus=summary["gpus"],
+                cause=EndCause.STOPPED,
+            )
+        ),
         hub_cleaned=True,
     )
     ledger.hold(session, launch_id, lines, holder=holder_of(person), now=started, proposal=proposal)
