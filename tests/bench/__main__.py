@@ -7,6 +7,7 @@ Ends with 1 if a goal was missed or a benchmark could not run.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 import traceback
@@ -24,6 +25,12 @@ def main(names: list[str]) -> int:
         print(f"no benchmark {', '.join(sorted(unknown))}; there are: {', '.join(sorted(there))}")
         return 2
     return max([_run(name) for name in sorted(wanted or there)], default=0)
+
+
+def _end(*_: object) -> None:
+    """Stop as after Ctrl+C, so that what was started ends too; asked again, go on with that."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(128 + signal.SIGTERM)
 
 
 def _run(name: str) -> int:
@@ -44,4 +51,5 @@ def _run(name: str) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
     sys.exit(main([name for name in sys.argv[1:] if name]))
