@@ -35,13 +35,17 @@ class HubReply:
     text: str = ""
 
 
+_MOST_CALLS = 1000
+"""The hub answers a start after up to 10 s (its ``slow_spawn_timeout``): a class of 300 comes at once."""
+
+
 class HubClient:
     """Talks to one hub."""
 
     def __init__(self, api_url: str, token: str) -> None:
         self._api_url = api_url.rstrip("/")
         self._token = token
-        self._client = AsyncHTTPClient(force_instance=True, defaults={"request_timeout": 30})
+        self._client = AsyncHTTPClient(force_instance=True, max_clients=_MOST_CALLS)
 
     async def start_server(
         self, username: str, server_name: str, display_name: str, options: dict[str, Any]
