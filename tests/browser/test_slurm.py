@@ -19,7 +19,7 @@ from tests.support.slurm_platform import running_slurm_platform
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(420)]
 
-DOCUMENTED = {"slurm-form": "slurm-form", "slurm-queued": "slurm-queued", "slurm-home": "slurm-home"}
+DOCUMENTED = {"slurm-form": "slurm-form", "slurm-queued": "slurm-queued"}
 LOOKS = {
     "": {},
     "-dark": {"color_scheme": "dark"},
