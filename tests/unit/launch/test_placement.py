@@ -24,14 +24,13 @@ from spawners.plan import (
 from tests.support.backends import BackendWithQueue, FakeBackend, Place
 from tests.support.engines import ENVIRONMENT, SIZE
 
-NOW = datetime.now(UTC)
 FULL = NotAdmittedError("place_limit", "Nodes have 32 CPU at most.", "Take fewer.")
 UNKNOWN = Forecast(None)
 
 
 def at(minutes: float) -> Forecast:
-    """A start in some minutes."""
-    return Forecast(NOW + timedelta(minutes=minutes), "scheduler")
+    """A start in some minutes from now."""
+    return Forecast(datetime.now(UTC) + timedelta(minutes=minutes), "scheduler")
 
 
 def backend(
@@ -83,25 +82,26 @@ async def found(backends: dict[str, BackendWithQueue]) -> Placement:
 @pytest.mark.parametrize(
     ("first", "second", "taken"),
     [
-        (at(20), at(5), "b"),
-        (at(5), at(20), "a"),
-        (at(5), at(5), "a"),
-        (UNKNOWN, at(60 * 24), "b"),
-        (at(60 * 24), UNKNOWN, "a"),
-        (UNKNOWN, UNKNOWN, "a"),
-        (at(0.4), at(0), "a"),
-        (at(-1), at(-2), "a"),
+        (20, 5, "b"),
+        (5, 20, "a"),
+        (5, 5, "a"),
+        (None, 60 * 24, "b"),
+        (60 * 24, None, "a"),
+        (None, None, "a"),
+        (0.4, 0, "a"),
+        (-1, -2, "a"),
     ],
     ids=str,
 )
 async def test_the_soonest_is_taken_and_of_equals_the_profiles_first(
-    first: Forecast, second: Forecast, taken: str
+    first: float | None, second: float | None, taken: str
 ) -> None:
-    answer = await found({"a": backend(first), "b": backend(second)})
+    forecasts = [UNKNOWN if minutes is None else at(minutes) for minutes in (first, second)]
+    answer = await found({"a": backend(forecasts[0]), "b": backend(forecasts[1])})
     assert answer.place.id == taken
     [other] = answer.alternatives
     assert other.place.id == ("b" if taken == "a" else "a")
-    assert other.expected_start == (second if taken == "a" else first).starts_at
+    assert other.expected_start == forecasts[taken == "a"].starts_at
 
 
 async def test_a_place_that_does_not_take_it_is_left_out_and_says_why() -> None:
@@ -162,9 +162,10 @@ async def test_a_forecast_with_a_fault_is_unknown(monkeypatch: pytest.MonkeyPatc
 
 
 async def test_a_single_place_is_not_asked_when_until_somebody_wants_to_know() -> None:
-    answer = await find_place({"a": backend(at(20))}, choice("a", is_soonest=False), plan())
+    later = at(20)
+    answer = await find_place({"a": backend(later)}, choice("a", is_soonest=False), plan())
     assert (answer.forecast, answer.alternatives) == (None, ())
-    assert (await with_forecast(answer, plan())).forecast == at(20)
+    assert (await with_forecast(answer, plan())).forecast == later
 
 
 async def test_a_place_without_a_scheduler_refuses_what_belongs_to_one() -> None:
