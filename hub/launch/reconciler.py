@@ -111,10 +111,12 @@ class Reconciler:
             log.warning("Place %s does not say what runs there: %s", place, error)
             return
         rows = await self._db.run(lambda s: {key: store.get(s, key) for key in found})
-        for launch_id, handle in found.items():
+        for launch_id, handle in list(found.items()):
             launch = rows[launch_id]
             if launch is None or is_foreign(launch, handle):
                 self._leave_alone(place, launch_id)
+                # What somebody else runs under a mark of ours says nothing of the launch itself.
+                del found[launch_id]
             elif not launch.is_live:
                 await self._end_orphan(place, launch_id, handle)
             elif launch.handle is None and not self._runner.is_submitting(launch_id):

@@ -152,6 +152,22 @@ async def test_a_mark_on_somebody_else_s_job_is_no_session(
     assert is_foreign(launch, handle) is foreign
 
 
+async def test_a_forged_mark_does_not_hide_that_a_launch_was_never_submitted(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_engine(BackendSlowToStart(Place()))
+    launch = await engine.start(await engine.claim())
+    forging = FakeBackend(engine.place)
+
+    async def find() -> dict[str, dict[str, str]]:
+        return {launch.id: {"user": "mallory"}}
+
+    monkeypatch.setattr(forging, "find", find)
+    after = await next_life(make_engine, engine, forging)
+    told = after.get(launch.id)
+    assert (told.state, told.handle, told.report_hash) == (LaunchState.HELD, None, None)
+
+
 async def test_a_hold_without_a_live_launch_is_released(engine: Engine) -> None:
     launch = await engine.run()
     (line, _) = engine.held(launch.id)
