@@ -21,6 +21,7 @@ import gc
 import inspect
 import json
 import os
+import re
 import threading
 import time
 from dataclasses import asdict, dataclass, field
@@ -40,6 +41,8 @@ LIMIT_S = 0.050
 _SAMPLE_S = 0.005
 _LOOK_AFTER_S = 0.010
 """Steps shorter than this are not looked at."""
+
+_HUB_READS_ITS_CONFIGURATION = re.compile(r"load_config_file .*/traitlets/config/application\.py:")
 
 _MOST_PER_SAMPLE_S = 0.010
 """Sleep between two samples counts at most this much: the watchdog may have slept itself."""
@@ -222,7 +225,7 @@ def _watched(report: Path) -> Path:
 def read_report(report: Path) -> list[Violation]:
     """Violations that other processes wrote; none if there is no file.
 
-    Those while the service is put together are left out: it serves nobody yet.
+    Those while the service or the hub is put together are left out: they serve nobody yet.
     """
     if not report.exists():
         return []
@@ -232,7 +235,7 @@ def read_report(report: Path) -> list[Violation]:
 
 
 def _is_setup(line: str) -> bool:
-    return line.startswith("__init__ hub/app.py:")
+    return line.startswith("__init__ hub/app.py:") or _HUB_READS_ITS_CONFIGURATION.match(line) is not None
 
 
 def _waited_for_a_core(native_id: int) -> float:
@@ -247,7 +250,7 @@ def _place(frame: FrameType) -> str:
     return f"{frame.f_code.co_filename.removeprefix(f'{ROOT}{os.sep}')}:{frame.f_lineno}"
 
 
-def _stack(leaf: FrameType, deepest: int = 40) -> list[str]:
+def _stack(leaf: FrameType, deepest: int = 60) -> list[str]:
     lines = []
     frame: FrameType | None = leaf
     while frame is not None and len(lines) < deepest:
