@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from hub.access.policy import AccessPolicy
+from hub.desktop.settings import DesktopSettings
 from hub.identity.settings import IdentitySettings
 from quota.policy import QuotaSettings
 from spawners.batchspawner.settings import BatchspawnerSettings
@@ -188,6 +189,7 @@ class Settings(Closed):
     local: LocalSettings
     slurm: SlurmSettings = SlurmSettings()
     batchspawner: BatchspawnerSettings = BatchspawnerSettings()
+    desktop: DesktopSettings | None = None
 
 
 def load_settings(path: Path) -> Settings:

@@ -143,6 +143,7 @@ def _environment(name: str, entry: EnvironmentEntry, root: Path) -> Environment:
         modules=entry.modules,
         image=None if entry.image is None else PurePosixPath(root / entry.image),
         architectures=entry.architectures,
+        desktop=entry.desktop,
     )
 
 

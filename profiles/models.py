@@ -68,6 +68,11 @@ class EnvironmentEntry(Closed):
         min_length=1,
         description="CPU architectures that it is built for, as `uname -m` names them.",
     )
+    desktop: bool = Field(
+        default=False,
+        strict=True,
+        description="Whether a desktop can run in it: Xvnc and a window manager are where sessions run.",
+    )
 
     @model_validator(mode="after")
     def _prefix_of_an_image_is_absolute(self) -> Self:
@@ -240,6 +245,11 @@ class ProfilesFile(Closed):
                     (*key, "places", i),
                     f"a local place has no modules or images; environment `{profile.environment}` needs them",
                 )
+        if Interface.DESKTOP in profile.interfaces and not environment.desktop:
+            yield BrokenReferenceError(
+                (*key, "interfaces"),
+                f"offers a desktop, but environment `{profile.environment}` does not say that it can run one",
+            )
         if len(set(profile.places)) < len(profile.places):
             yield BrokenReferenceError((*key, "places"), "names a place twice")
 

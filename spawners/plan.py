@@ -30,9 +30,10 @@ class MountMode(StrEnum):
 
 
 class Interface(StrEnum):
-    """What a person works in."""
+    """What a person works in. A session with a desktop has JupyterLab too: both are in the same server."""
 
     LAB = "lab"
+    DESKTOP = "desktop"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,8 @@ class Environment:
     """Software a session runs in: a prefix with ``bin/python`` and ``bin/jupyterhub-singleuser``.
 
     ``modules`` are loaded before it, ``image`` is the apptainer image in which the prefix lies (or
-    None), ``architectures`` the CPUs it is built for, as ``uname -m`` names them.
+    None), ``architectures`` the CPUs it is built for, as ``uname -m`` names them. ``desktop`` says
+    whether a desktop can run in it.
     """
 
     id: str
@@ -80,6 +82,7 @@ class Environment:
     modules: tuple[str, ...] = ()
     image: PurePosixPath | None = None
     architectures: tuple[str, ...] = ("x86_64",)
+    desktop: bool = False
 
 
 @dataclass(frozen=True, slots=True)

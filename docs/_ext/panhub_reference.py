@@ -46,10 +46,12 @@ def settings() -> Lines:
     for name, field in Settings.model_fields.items():
         yield f"## `{name}`"
         yield ""
+        # A section that may be absent as a whole is the model or None.
+        section = next((arg for arg in get_args(field.annotation) if _is_model(arg)), field.annotation)
         need = "" if field.is_required() else " May be left out."
-        yield f"{_first_line(field.annotation)}{need}"
+        yield f"{_first_line(section)}{need}"
         yield ""
-        yield from _keys(field.annotation, name, _given(field, name, None))
+        yield from _keys(section, name, _given(field, name, None))
 
 
 def token_gateway() -> Lines:

@@ -21,7 +21,7 @@ from quota.models import AccountRef, Enforcement, Preview
 from spawners.backend import Forecast
 from spawners.plan import Interface, LaunchPlan
 
-_INTERFACES = {Interface.LAB: "JupyterLab"}
+_INTERFACES = {Interface.LAB: "JupyterLab", Interface.DESKTOP: "Desktop"}
 
 
 def summary_of(

@@ -64,7 +64,7 @@ from templates.techniques import panet
 _HOURS = (1, 2, 4, 8, 24)
 _SETS_SHOWN = 8
 _VISITS_SHOWN = 12
-_TITLES = {Interface.LAB: "JupyterLab"}
+_TITLES = {Interface.LAB: "JupyterLab", Interface.DESKTOP: "Desktop"}
 
 
 class Forms:
