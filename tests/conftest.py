@@ -10,7 +10,8 @@ import pytest
 
 from tests.support.loopwatch import LoopWatch
 
-UNIT = Path(__file__).parent / "unit"
+TESTS = Path(__file__).parent
+UNIT = TESTS / "unit"
 WATCH = pytest.StashKey[LoopWatch]()
 
 
@@ -19,6 +20,23 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "may_block(reason): this test blocks an event loop on purpose")
     config.stash[WATCH] = watch = LoopWatch()
     watch.start()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With several workers: tests that share a fixture of the session run in one of them, the longest first."""
+    if not hasattr(config, "workerinput"):
+        return
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+    items.sort(key=lambda item: (UNIT in item.path.parents, _group(item) != "slurm"))
+
+
+def _group(item: pytest.Item) -> str:
+    """Folder of the test; all that needs a Slurm is one group, since each would start its own."""
+    folder = item.path.relative_to(TESTS).parts[:2]
+    if UNIT not in item.path.parents and "slurm" in item.nodeid:
+        return "slurm"
+    return "/".join(folder)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
