@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With several workers: tests that share a fixture of the session run in one of them, the longest first."""
+    """With several workers: tests that share a fixture run in one of them, the longest first."""
     if not hasattr(config, "workerinput"):
         return
     for item in items:
