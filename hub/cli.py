@@ -34,6 +34,8 @@ def parser() -> argparse.ArgumentParser:
     _add_smoke(commands)
     serve = _add(commands, "serve", _serve, "run the service: pages, spawn API and engine")
     _add_config(serve)
+    desktop = _add(commands, "desktop", _desktop, "run the tunnel of desktops: browsers, guacd and sessions")
+    _add_config(desktop)
     check = _add(commands, "check", _check, "look at configuration and surroundings, say what to mend")
     _add_config(check)
     check.add_argument("--json", action="store_true", help="answer in JSON")
@@ -143,6 +145,17 @@ def _serve(options: argparse.Namespace) -> int:
 
     try:
         run_service(load_settings(_config(options)))
+    except ConfigError as error:
+        return _fail(str(error))
+    return 0
+
+
+def _desktop(options: argparse.Namespace) -> int:
+    from hub.desktop.service import run_desktop
+    from hub.settings import ConfigError, load_settings
+
+    try:
+        run_desktop(load_settings(_config(options)))
     except ConfigError as error:
         return _fail(str(error))
     return 0

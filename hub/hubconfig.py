@@ -11,6 +11,7 @@ from typing import Any
 import jupyterhub.app
 
 from hub.bounded import BoundedServer
+from hub.desktop import settings as desktop
 from hub.hubhandlers import hub_handlers
 from hub.identity.authenticator import PanAuthenticator
 from hub.logs import keep_cookies_out
@@ -103,6 +104,8 @@ def configure(c: Any, settings: Settings) -> None:
         ],
     )
     _add(c.JupyterHub, "extra_user_scopes", [f"access:services!service={SERVICE_NAME}"])
+    if settings.desktop is not None:
+        _add_desktop(c, settings.desktop)
 
     # Cookies go with links from other sites, never with their forms or scripts.
     _add(c.JupyterHub, "tornado_settings", {"cookie_options": {"samesite": "Lax"}})
@@ -112,6 +115,26 @@ def configure(c: Any, settings: Settings) -> None:
 
     # JupyterHub sets no limit of its own, and has no trait for one.
     jupyterhub.app.tornado.httpserver.HTTPServer = functools.partial(BoundedServer, max_body=_MAX_BODY)
+
+
+def _add_desktop(c: Any, settings: desktop.DesktopSettings) -> None:
+    """The tunnel of desktops, beside the service: it only asks who somebody is, so it has no role."""
+    _add(
+        c.JupyterHub,
+        "services",
+        [
+            {
+                "name": desktop.SERVICE_NAME,
+                "url": settings.url,
+                "api_token": read_secret(settings.service_token_file),
+                "oauth_client_id": desktop.SERVICE_CLIENT_ID,
+                "oauth_redirect_uri": f"{desktop.SERVICE_PREFIX}/oauth_callback",
+                "oauth_no_confirm": True,
+                "display": False,
+            }
+        ],
+    )
+    _add(c.JupyterHub, "extra_user_scopes", [f"access:services!service={desktop.SERVICE_NAME}"])
 
 
 def _add(section: Any, name: str, values: Any) -> None:

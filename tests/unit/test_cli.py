@@ -26,7 +26,7 @@ def test_what_is_no_command_is_refused(words, capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "smoke", "serve", "check", "token-gateway", "database", "version"]
+    "command", ["demo", "smoke", "serve", "desktop", "check", "token-gateway", "database", "version"]
 )
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as caught:
