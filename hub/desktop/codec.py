@@ -1,0 +1,153 @@
+"""Guacamole's wire format: ``LENGTH.VALUE,LENGTH.VALUE,…;`` in UTF-8, lengths in code points.
+
+One encoder, one decoder, and a scan for the last complete instruction of a chunk that builds nothing: most
+of what a tunnel carries, it only has to cut at the right places. All three read the same grammar, strictly:
+decimal lengths without leading zeros, so that nobody after us can read an instruction otherwise than we did.
+Limits are guacd's own (`parser-constants.h`).
+"""
+
+from __future__ import annotations
+
+import re
+from codecs import utf_8_decode
+from collections.abc import Iterator
+
+MAX_INSTRUCTION = 8192
+"""Most bytes of an instruction."""
+
+MAX_ELEMENTS = 128
+"""Most elements of an instruction; RDP's ``connect`` has 91."""
+
+Instruction = tuple[str, ...]
+"""Opcode and arguments."""
+
+
+class CodecError(ValueError):
+    """Bytes or text that are not instructions, or go beyond the limits."""
+
+
+def encode(*elements: str) -> str:
+    """Write one instruction.
+
+    Raises
+    ------
+    CodecError
+        If it is beyond the limits, empty, or holds a lone surrogate, which UTF-8 cannot carry.
+    """
+    if not 0 < len(elements) <= MAX_ELEMENTS:
+        raise CodecError(f"an instruction of {len(elements)} elements")
+    text = ",".join([f"{len(element)}.{element}" for element in elements]) + ";"
+    try:
+        size = len(text) if text.isascii() else len(text.encode())
+    except UnicodeEncodeError as error:
+        raise CodecError("text that UTF-8 cannot carry") from error
+    if size > MAX_INSTRUCTION:
+        raise CodecError(f"an instruction of {size} bytes")
+    return text
+
+
+def decode(text: str) -> list[Instruction]:
+    """Read whole instructions.
+
+    Raises
+    ------
+    CodecError
+        If the text is anything but whole instructions within the limits.
+    """
+    return [elements for elements, _ in parsed(text)]
+
+
+def parsed(text: str) -> Iterator[tuple[Instruction, str]]:
+    """Yield each instruction with its text; raises as `decode`, when it comes to the fault."""
+    is_ascii = text.isascii()
+    position, size = 0, len(text)
+    while position < size:
+        start, sign = position, ","
+        elements: list[str] = []
+        while sign == ",":
+            head = _TEXT_LENGTH.match(text, position)
+            if head is None or len(elements) == MAX_ELEMENTS:
+                raise CodecError("not an instruction")
+            value = head.end()
+            position = value + int(head[1]) + 1
+            if position > size:
+                raise CodecError("half an instruction")
+            elements.append(text[value : position - 1])
+            sign = text[position - 1]
+        if sign != ";":
+            raise CodecError("a length that does not fit")
+        whole = text[start:position]
+        if (len(whole) if is_ascii else _utf8_size(whole)) > MAX_INSTRUCTION:
+            raise CodecError("an instruction beyond the limit")
+        yield tuple(elements), whole
+
+
+def end_of_complete(buffer: bytes) -> int:
+    """Return where the last complete instruction of a chunk ends; 0 if there is none.
+
+    The chunk starts with an instruction. What is left is the start of one, of `MAX_INSTRUCTION` bytes at
+    most; the next call gets it with what was read since.
+
+    Raises
+    ------
+    CodecError
+        If it is not UTF-8, not instructions, or one is beyond the limits.
+    """
+    if buffer.isascii():
+        end = _scan(buffer)
+    else:
+        try:
+            text, _ = utf_8_decode(buffer, "strict", False)
+        except UnicodeDecodeError as error:
+            raise CodecError("not UTF-8") from error
+        # One byte for each code point, and none that means something: the scan counts code points.
+        end = len(text[: _scan(text.encode("ascii", "replace"))].encode())
+    if len(buffer) - end > MAX_INSTRUCTION:
+        raise CodecError("an instruction beyond the limit")
+    return end
+
+
+def _utf8_size(text: str) -> int:
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError as error:
+        raise CodecError("text that UTF-8 cannot carry") from error
+
+
+_LENGTH = r"(0|[1-9][0-9]{0,4})\."
+_TEXT_LENGTH = re.compile(_LENGTH)
+_BYTES_LENGTH = re.compile(_LENGTH.encode())
+_HALF_LENGTH = re.compile(rb"(?:0|[1-9][0-9]{0,4})?\Z")
+
+
+def _scan(data: bytes) -> int:
+    position, size = 0, len(data)
+    while position < size:
+        end = _end_of_one(data, position, size)
+        if end == 0:
+            break
+        position = end
+    return position
+
+
+def _end_of_one(data: bytes, start: int, size: int) -> int:
+    """End of the instruction that starts there, or 0 if it is not all there yet."""
+    position = start
+    for _ in range(MAX_ELEMENTS):
+        head = _BYTES_LENGTH.match(data, position)
+        if head is None:
+            if _HALF_LENGTH.match(data, position):
+                return 0
+            raise CodecError("not an instruction")
+        position = head.end() + int(head[1])
+        if position - start >= MAX_INSTRUCTION:
+            raise CodecError("an instruction beyond the limit")
+        if position >= size:
+            return 0
+        sign = data[position]
+        position += 1
+        if sign == 0x3B:
+            return position
+        if sign != 0x2C:
+            raise CodecError("a length that does not fit")
+    raise CodecError("too many elements")
