@@ -28,7 +28,7 @@ from sqlalchemy import Connection, Engine
 
 from hub.database import ALL_METADATA, make_engine, sqlite_url
 
-TABLE_MODULES = ("hub.identity.persons", "hub.launch.schema", "quota.schema")
+TABLE_MODULES = ("hub.identity.persons", "hub.launch.schema", "hub.sharing.schema", "quota.schema")
 """Every module that defines tables."""
 
 

@@ -22,7 +22,7 @@ ItemId = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 class OwnerLeaves(StrEnum):
     """What others may do once the owner's last connection has ended.
 
-    ``disconnect``: they are closed after a grace. ``lock``: they see, nobody types. ``stay``: nothing changes.
+    ``disconnect``: they are closed after a grace. ``lock``: they see, nobody types. ``stay``: they go on.
     """
 
     DISCONNECT = "disconnect"
