@@ -7,7 +7,7 @@ BIN = .venv/bin
 # Byte code is compiled once, at installation: see hub/demo/install.py.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo smoke demo-slurm smoke-slurm test test-slurm-testing unit lint format bench docs clean ci-packages slurm-packages
+.PHONY: help demo smoke demo-slurm smoke-slurm test test-slurm-testing unit lint format bench docs clean ci-packages desktop-packages slurm-packages
 
 help:
 	@echo "make demo    a running hub with demo data on this machine (ARGS='--port 8100')"
@@ -74,7 +74,11 @@ clean:
 # What the tests need of Debian and Ubuntu; as root. Elsewhere they skip what is missing.
 SLURM_PACKAGES = slurmctld slurmd slurmdbd slurmrestd slurm-client slurm-wlm-jwt-plugin slurm-wlm-mysql-plugin \
   munge mariadb-server debootstrap bubblewrap acl sudo python3-venv
-CI_PACKAGES = bubblewrap chromium postgresql openjdk-17-jre-headless maven fonts-dejavu-core $(SLURM_PACKAGES)
+DESKTOP_PACKAGES = tigervnc-standalone-server tigervnc-tools x11-xkb-utils x11-xserver-utils icewm xterm \
+  fonts-dejavu-core libgl1-mesa-dri libegl1 libopengl0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 \
+  libxcb-shape0 libxkbcommon-x11-0 mesa-utils
+CI_PACKAGES = bubblewrap chromium postgresql openjdk-17-jre-headless maven fonts-dejavu-core \
+  $(DESKTOP_PACKAGES) $(SLURM_PACKAGES)
 
 # Their daemons are not started (invoke-rc.d(8)): demo and tests run their own.
 INSTALL_PACKAGES = @missing=; for package in $(1); do \
@@ -92,6 +96,9 @@ INSTALL_PACKAGES = @missing=; for package in $(1); do \
 
 ci-packages:
 	$(call INSTALL_PACKAGES,$(CI_PACKAGES))
+
+desktop-packages:
+	$(call INSTALL_PACKAGES,$(DESKTOP_PACKAGES))
 
 slurm-packages:
 	$(call INSTALL_PACKAGES,$(SLURM_PACKAGES))

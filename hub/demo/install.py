@@ -24,6 +24,7 @@ VENV = ROOT / ".venv"
 TOOLS = ROOT / "build/tools"
 STAMPS = ROOT / "build/stamps"
 SESSION_ENVIRONMENT = ROOT / "build/environments/pan-core"
+DESKTOP_ENVIRONMENT = ROOT / "build/environments/pan-desktop"
 PROXY = ROOT / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
 
 OLDEST_PYTHON = (3, 11)
@@ -78,7 +79,11 @@ def steps(target: str) -> tuple[Step, ...]:
     application = _application_step(is_dev=target != "demo" or _has_dev())
     if target == "tools":
         return (_uv_step(), application)
-    return (_uv_step(), application, _session_step(), _node_step(), _npm_step(), _static_step())
+    sessions = (
+        _environment_step(SESSION_ENVIRONMENT, "notebook-core", "Notebook environment of sessions"),
+        _environment_step(DESKTOP_ENVIRONMENT, "desktop", "Desktop environment of sessions"),
+    )
+    return (_uv_step(), application, *sessions, _node_step(), _npm_step(), _static_step())
 
 
 def install(target: str) -> None:
@@ -137,16 +142,15 @@ def _application_step(*, is_dev: bool) -> Step:
     return Step(name, title, (lock, ROOT / "pyproject.toml"), VENV / "bin/panhub", run)
 
 
-def _session_step() -> Step:
-    lock = ROOT / "images/notebook-core/requirements.lock"
+def _environment_step(prefix: Path, image: str, title: str) -> Step:
+    lock = ROOT / f"images/{image}/requirements.lock"
 
     def run() -> None:
-        if not (SESSION_ENVIRONMENT / "bin/python").exists():
-            _uv("venv", "--quiet", "--python", str(VENV / "bin/python"), str(SESSION_ENVIRONMENT))
-        _uv_sync(SESSION_ENVIRONMENT, lock)
+        if not (prefix / "bin/python").exists():
+            _uv("venv", "--quiet", "--python", str(VENV / "bin/python"), str(prefix))
+        _uv_sync(prefix, lock)
 
-    made = SESSION_ENVIRONMENT / "bin/jupyterhub-singleuser"
-    return Step("pan-core", "Notebook environment of sessions", (lock,), made, run)
+    return Step(prefix.name, title, (lock,), prefix / "bin/jupyterhub-singleuser", run)
 
 
 def _node_step() -> Step:
