@@ -29,6 +29,7 @@ from hub.launch import refusals
 from hub.launch.feed import OPERATORS_TOPIC, Feed, wait_for_news
 from hub.launch.handover import HandOver
 from hub.launch.hubclient import HubClient
+from hub.launch.idle import IdleEnds, IdleRule
 from hub.launch.ledgering import Books
 from hub.launch.notebooks import Notebooks
 from hub.launch.outlook import Outlooks
@@ -43,7 +44,7 @@ from hub.launch.store import Launch, in_states
 from hub.launch.watcher import Watcher
 from hub.pages.formview import Forms
 from hub.pages.render import Renderer
-from hub.settings import SERVICE_CLIENT_ID, SERVICE_PREFIX, Settings, read_secret
+from hub.settings import SERVICE_CLIENT_ID, SERVICE_PREFIX, SessionSettings, Settings, read_secret
 from hub.static.collect import load_manifest, static_folder
 from profiles.loader import Profiles, load_profiles
 from quota.ledger import Ledger
@@ -118,7 +119,10 @@ class App:
         self.watcher = Watcher(
             db=self.db, runner=self.runner, start_timeout=timedelta(seconds=settings.sessions.start_timeout_s)
         )
-        self.outlooks = Outlooks(self.backends, self.watcher.last)
+        self.idle = IdleEnds(
+            db=self.db, runner=self.runner, hub=self.hub_client, rule=_idle_rule(settings.sessions)
+        )
+        self.outlooks = Outlooks(self.backends, self.watcher.last, self.idle.ends_at)
         self.reconciler = Reconciler(
             db=self.db, books=self.books, runner=self.runner, hand_over=self.hand_over, grace=grace
         )
@@ -152,7 +156,12 @@ class App:
     def session_environment(self) -> dict[str, str]:
         """What every session is told beside the hub's own variables: where its page is, when to warn."""
         warnings = ",".join(str(seconds) for seconds in self.settings.sessions.warn_before_s)
-        return {"PANHUB_SESSIONS_URL": f"{self.prefix}/", "PANHUB_WARN_BEFORE_S": warnings}
+        idle = _idle_rule(self.settings.sessions)
+        return {
+            "PANHUB_SESSIONS_URL": f"{self.prefix}/",
+            "PANHUB_WARN_BEFORE_S": warnings,
+            **(idle.environment if idle else {}),
+        }
 
     async def start(self) -> None:
         """Go on where the last service stopped, then keep looking."""
@@ -165,6 +174,7 @@ class App:
             asyncio.create_task(every(_RECONCILE_S, "reconciler", self.reconciler.reconcile)),
             asyncio.create_task(every(recheck_s, "access", self.recheck.look)),
             asyncio.create_task(every(_SWEEP_S, "sweep", self.hand_over.sweep)),
+            asyncio.create_task(every(self.idle.period_s, "idle", self.idle.look)),
             asyncio.create_task(self.planner.warm_up()),
         ]
 
@@ -214,6 +224,12 @@ class App:
 def _template_folders(settings: Settings) -> tuple[Path, ...]:
     shipped = (_SHIPPED_TEMPLATES,) if settings.templates.include_shipped else ()
     return (*shipped, *settings.templates.folders)
+
+
+def _idle_rule(settings: SessionSettings) -> IdleRule | None:
+    if settings.idle_end_s is None:
+        return None
+    return IdleRule(timedelta(seconds=settings.idle_end_s), timedelta(seconds=settings.idle_warn_s))
 
 
 def _hub_auth(settings: Settings) -> HubOAuth:

@@ -2,6 +2,9 @@
 
 JupyterHub restores the routes of a proxy that it started itself; of one that is supervised beside
 it, it looks at the routes every five minutes only. Until then nobody would reach a session that runs.
+
+When a session was last used is for its own server to say: the proxy counts whatever goes through it, so
+that a tab which is only open would look like use.
 """
 
 from __future__ import annotations
@@ -27,6 +30,13 @@ class WatchedProxy(ConfigurableHTTPProxy):  # type: ignore[misc, unused-ignore]
         await super().check_routes(*args, **kwargs)
         if self._watching is None:
             self._watching = asyncio.create_task(self._watch(), name="proxy-watch")
+
+    async def get_all_routes(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """All routes, without the activity that the proxy saw on them."""
+        routes: dict[str, Any] = await super().get_all_routes(*args, **kwargs)
+        for route in routes.values():
+            route["data"].pop("last_activity", None)
+        return routes
 
     async def _watch(self) -> None:
         client = AsyncHTTPClient(force_instance=True)

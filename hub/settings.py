@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from hub.access.policy import AccessPolicy
 from hub.desktop.settings import DesktopSettings
@@ -169,6 +169,21 @@ class SessionSettings(Closed):
         description="How often access to the data of running sessions is decided anew, in seconds.",
     )
     extend_step_s: int = Field(default=3600, ge=300, description="What one click on Extend adds, in seconds.")
+    idle_end_s: int | None = Field(
+        default=None,
+        ge=10,
+        description="A session that nobody uses for this long is ended, in seconds; null never ends one. "
+        "An open tab is no use, a kernel that computes is.",
+    )
+    idle_warn_s: int = Field(
+        default=600, ge=4, description="How long before such an end people are warned, in seconds."
+    )
+
+    @model_validator(mode="after")
+    def _there_is_time_before_the_warning(self) -> Self:
+        if self.idle_end_s is not None and 2 * self.idle_warn_s > self.idle_end_s:
+            raise ValueError("`idle_warn_s` may be half of `idle_end_s` at most")
+        return self
 
 
 class Settings(Closed):

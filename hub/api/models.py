@@ -121,6 +121,9 @@ class LaunchOut(BaseModel):
         description="While it waits in a queue: when the scheduler expects to start it, if it says so."
     )
     pending_reason: str = Field(description="While it waits in a queue: why, in plain words.")
+    idle_ends_at: datetime | None = Field(
+        description="Nobody uses it: it ends then unless somebody does. Null: it was not warned."
+    )
     jobs: tuple[InnerJobOut, ...] = Field(description="Jobs submitted from inside the session.")
     ended_at: datetime | None
     end_reason: str | None
@@ -147,6 +150,7 @@ class LaunchOut(BaseModel):
             deadline=launch.deadline,
             place=_place(launch, summary),
             expected_start=outlook.expected_start,
+            idle_ends_at=outlook.idle_ends_at,
             pending_reason=outlook.pending_reason,
             jobs=tuple(InnerJobOut.model_validate(job) for job in outlook.jobs),
             ended_at=launch.ended_at,

@@ -38,6 +38,7 @@ _SENTENCES = {
     EndReason.NOT_HANDED_OVER: "The start was not completed and was given up; nothing ran.",
     EndReason.ACCESS_LOST: "You may no longer read the session's data, so it was ended.",
     EndReason.SERVICE_STOPPED: "The service was shut down and ended its sessions.",
+    EndReason.IDLE: "Nobody used the session, so it was ended; what was saved is kept.",
 }
 
 
@@ -48,6 +49,7 @@ _OWN_DOING = {
     EndReason.START_TIMEOUT,
     EndReason.ACCESS_LOST,
     EndReason.SERVICE_STOPPED,
+    EndReason.IDLE,
 }
 """Ends that we brought about: what the scheduler saw of them is no news."""
 

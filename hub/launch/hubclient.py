@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from urllib.parse import quote
@@ -37,6 +38,9 @@ class HubReply:
 
 _MOST_CALLS = 1000
 """The hub answers a start after up to 10 s (its ``slow_spawn_timeout``): a class of 300 comes at once."""
+
+_PAGE = 200
+"""Most people that the hub lists in one answer (its ``api_page_max_limit``)."""
 
 
 class HubClient:
@@ -67,6 +71,28 @@ class HubClient:
             return None
         return frozenset(json.loads(reply.body)["servers"])
 
+    async def last_activities(self) -> dict[tuple[str, str], datetime] | None:
+        """Last use of all servers that are ready, by person and server name; None if the hub does not say.
+
+        The hub answers in pages of 200 people.
+        """
+        found: dict[tuple[str, str], datetime] = {}
+        offset: int | None = 0
+        while offset is not None:
+            path = f"/users?state=ready&limit={_PAGE}&offset={offset}"
+            reply = await self._call("GET", path, None, accept="application/jupyterhub-pagination+json")
+            if reply is None or reply.code != 200:
+                return None
+            page = json.loads(reply.body)
+            for user in page["items"]:
+                for server in user.get("servers", {}).values():
+                    if server["ready"] and server["last_activity"]:
+                        last = datetime.fromisoformat(server["last_activity"])
+                        found[user["name"], server["name"]] = last
+            following = page["_pagination"]["next"]
+            offset = following["offset"] if following else None
+        return found
+
     async def remove_server(self, username: str, server_name: str, *, only_idle: bool = False) -> HubReply:
         """Stop and remove a named server. One that the hub does not know is done.
 
@@ -84,11 +110,17 @@ class HubClient:
     def _server(self, username: str, server_name: str) -> str:
         return f"/users/{quote(username, safe='')}/servers/{quote(server_name, safe='')}"
 
-    async def _call(self, method: str, path: str, body: dict[str, Any] | None) -> HTTPResponse | None:
+    async def _call(
+        self, method: str, path: str, body: dict[str, Any] | None, *, accept: str = "application/json"
+    ) -> HTTPResponse | None:
         request = HTTPRequest(
             self._api_url + path,
             method=method,
-            headers={"Authorization": f"token {self._token}", "Content-Type": "application/json"},
+            headers={
+                "Authorization": f"token {self._token}",
+                "Content-Type": "application/json",
+                "Accept": accept,
+            },
             body=None if body is None else json.dumps(body),
             allow_nonstandard_methods=True,
             connect_timeout=5,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,11 +20,15 @@ from spawners.plan import LaunchId
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """``expected_start`` and ``pending_reason`` only while it waits in a queue."""
+    """``expected_start`` and ``pending_reason`` only while it waits in a queue.
+
+    ``idle_ends_at``: it was warned, and ends then unless somebody uses it.
+    """
 
     expected_start: datetime | None = None
     pending_reason: str = ""
     jobs: Sequence[InnerJob] = ()
+    idle_ends_at: datetime | None = None
 
 
 NO_OUTLOOK = Outlook()
@@ -38,9 +42,15 @@ _HAS_JOBS = frozenset({LaunchState.RUNNING, LaunchState.ENDING})
 class Outlooks:
     """Answers for pages and API. ``last`` are the last answers, which the watcher keeps current."""
 
-    def __init__(self, backends: Mapping[str, Backend], last: Mapping[LaunchId, Status]) -> None:
+    def __init__(
+        self,
+        backends: Mapping[str, Backend],
+        last: Mapping[LaunchId, Status],
+        idle_ends_at: Callable[[str], datetime | None] = lambda _: None,
+    ) -> None:
         self._backends = backends
         self._last = last
+        self._idle_ends_at = idle_ends_at
 
     def waiting(self, launch: Launch) -> Outlook:
         """When and why, without the jobs: no question to anybody."""
@@ -61,7 +71,10 @@ class Outlooks:
         for launch in known:
             waiting = self.waiting(launch)
             found[launch.id] = Outlook(
-                waiting.expected_start, waiting.pending_reason, tuple(jobs.get(launch.id, ()))
+                waiting.expected_start,
+                waiting.pending_reason,
+                tuple(jobs.get(launch.id, ())),
+                self._idle_ends_at(launch.id) if launch.state is LaunchState.RUNNING else None,
             )
         return found
 

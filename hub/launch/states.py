@@ -58,6 +58,7 @@ class EndReason(StrEnum):
     NOT_HANDED_OVER = "not_handed_over"
     ACCESS_LOST = "access_lost"
     SERVICE_STOPPED = "service_stopped"
+    IDLE = "idle"
 
 
 LIVE = frozenset(

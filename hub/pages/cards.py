@@ -139,6 +139,7 @@ class Cards:
             is_unknown=is_unknown,
             is_queued=is_queued,
             expected_start=outlook.expected_start,
+            idle_ends_at=outlook.idle_ends_at,
             jobs=job_lines(outlook.jobs),
             job=own_job(launch.handle),
         )

@@ -66,6 +66,7 @@ _END_CHIPS = {
     EndReason.NOT_HANDED_OVER: Chip("x-octagon", "Did not start", "bad"),
     EndReason.ACCESS_LOST: Chip("lock", "Access ended", "warn"),
     EndReason.SERVICE_STOPPED: Chip("stop-circle", "Service was stopped", "warn"),
+    EndReason.IDLE: Chip("clock-history", "Not used", "neutral"),
 }
 
 

@@ -143,7 +143,7 @@ class SessionCard:
     does not answer (``step`` says since when). ``is_queued``: it waits for room at its place.
     ``open_url`` is absolute within the site. ``extend_by`` are the offered extensions; empty ones
     are explained by ``can_extend``. ``jobs`` were submitted from inside it, ``job`` names its own at
-    the scheduler.
+    the scheduler. ``idle_ends_at``: nobody uses it, and it ends then unless somebody does.
     """
 
     launch_id: str
@@ -170,6 +170,7 @@ class SessionCard:
     is_queued: bool = False
     jobs: tuple[JobLine, ...] = ()
     job: str = ""
+    idle_ends_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

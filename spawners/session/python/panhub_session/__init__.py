@@ -1,8 +1,10 @@
 """Extension of the notebook server: until when may this session run?
 
 ``GET <base>/panhub/time`` answers JSON: ``deadline`` and ``now`` [seconds since the epoch],
-``warn_before`` [s] and ``sessions_url``. The deadline is read from the file that the platform
-rewrites when a session is extended, so the answer follows. Needs jupyter_server 2 alone.
+``warn_before`` [s] and ``sessions_url``; ``idle_ends_at`` is when the session ends unless somebody uses
+it, null while that is far. ``POST`` answers the same and says that somebody used the page. The deadline
+is read from the file that the platform rewrites when a session is extended, so the answer follows.
+Needs jupyter_server 2 alone.
 """
 
 from __future__ import annotations
@@ -32,9 +34,11 @@ def _load_jupyter_server_extension(server: Any) -> None:
     """Add the handler; called by jupyter_server."""
     from jupyter_server.utils import url_path_join
 
+    from panhub_session.activity import count_only_use
     from panhub_session.handlers import TimeHandler
 
     forget_own_path(os.environ)
+    count_only_use(server.web_app)
     hub = os.environ.get("JUPYTERHUB_BASE_URL", "/")
     facts = {
         "file": os.environ.get("PANHUB_DEADLINE_FILE", ""),
@@ -43,6 +47,7 @@ def _load_jupyter_server_extension(server: Any) -> None:
             (int(s) for s in os.environ.get("PANHUB_WARN_BEFORE_S", _DEFAULT_WARN_BEFORE).split(",")),
             reverse=True,
         ),
+        "idle": tuple(int(os.environ.get(f"PANHUB_IDLE_{what}_S", "0")) for what in ("END", "WARN")),
     }
     path = url_path_join(server.web_app.settings["base_url"], "panhub", "time")
     server.web_app.add_handlers(".*$", [(path, TimeHandler, facts)])

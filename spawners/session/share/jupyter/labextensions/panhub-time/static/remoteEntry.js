@@ -107,6 +107,44 @@
     };
   }
 
+  /** Warns while nobody uses the session, until somebody does. */
+  function makeIdleWarner(Notification, use) {
+    let warnedOf = null;
+    let shown = null;
+    return answer => {
+      const ends = answer.idle_ends_at ?? null;
+      if (ends === warnedOf) {
+        return;
+      }
+      if (shown !== null) {
+        Notification.dismiss(shown);
+        shown = null;
+      }
+      warnedOf = ends;
+      if (ends !== null) {
+        const left = ends - answer.now;
+        const at = new Date(Date.now() + left * 1000).toLocaleTimeString();
+        shown = Notification.warning(
+          `Nobody uses this session: it ends at ${at} unless somebody does. Saved files are kept.`,
+          { autoClose: false, actions: [{ label: 'I am here', callback: use }] }
+        );
+      }
+    };
+  }
+
+  /** Whether keys, mouse or touch were used since it was last asked. */
+  function watchInput() {
+    let wasUsed = false;
+    for (const kind of ['keydown', 'pointerdown', 'wheel']) {
+      document.addEventListener(kind, () => { wasUsed = true; }, { capture: true, passive: true });
+    }
+    return () => {
+      const answer = wasUsed;
+      wasUsed = false;
+      return answer;
+    };
+  }
+
   async function makePlugin() {
     const [widgets, apputils, services, coreutils] = await Promise.all(
       ['@lumino/widgets', '@jupyterlab/apputils', '@jupyterlab/services', '@jupyterlab/coreutils'].map(load)
@@ -121,9 +159,14 @@
         window.open(answer.sessions_url, '_blank', 'noopener');
       });
 
-      async function ask() {
+      const takeInput = watchInput();
+      const warnIdle = makeIdleWarner(apputils.Notification, () => void ask(true).then(show));
+
+      async function ask(isUsed) {
         try {
-          const response = await services.ServerConnection.makeRequest(url, {}, settings);
+          // Only a POST counts as use: a tab that is open does not.
+          const method = isUsed ? 'POST' : 'GET';
+          const response = await services.ServerConnection.makeRequest(url, { method }, settings);
           if (response.ok) {
             const found = await response.json();
             if (found.deadline !== null) {
@@ -139,11 +182,12 @@
         if (answer !== null) {
           badge.show(answer);
           warn(answer);
+          warnIdle(answer);
         }
       }
 
       app.shell.add(badge.widget, 'top', { rank: 900 });
-      const askAndShow = () => void ask().then(show);
+      const askAndShow = () => void ask(takeInput()).then(show);
       void app.restored.then(askAndShow);
       setInterval(askAndShow, ASK_EVERY_MS);
       setInterval(show, SHOW_EVERY_MS);
