@@ -11,15 +11,22 @@ import asyncio
 import json
 import logging
 from asyncio import StreamReader, StreamWriter
+from collections.abc import Mapping
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.iostream import StreamClosedError
-from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, WebSocketError, websocket_connect
+from tornado.websocket import (
+    WebSocketClientConnection,
+    WebSocketClosedError,
+    WebSocketError,
+    websocket_connect,
+)
 
 from hub.desktop.capability import sign
 from hub.desktop.models import SessionTarget
+from hub.desktop.targets import Carrier, CarryEnd, TargetRefusedError, TargetSilentError
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +45,6 @@ _GOING_AWAY = 1001
 """Close code of a server that ends, by RFC 6455 7.4.1: the session is over."""
 
 
-class RelayError(Exception):
-    """The relay did not answer; it may be in a moment."""
-
-
-class NoDesktopError(Exception):
-    """The session's server answers, and says there is no desktop for us."""
-
-
 class Hello(BaseModel):
     """First message of the relay: the display's password and size [pixels]."""
 
@@ -61,24 +60,22 @@ class Relay:
 
     def __init__(self, socket: WebSocketClientConnection, hello: Hello) -> None:
         self._socket = socket
-        self.hello = hello
+        self._is_closed = False
+        self.values: Mapping[str, str] = {"password": hello.password}
 
-    async def carry(self, reader: StreamReader, writer: StreamWriter) -> bool:
-        """Carry RFB both ways until one side ends; whether the session itself was ended.
-
-        Closes both sides.
-        """
+    async def carry(self, reader: StreamReader, writer: StreamWriter) -> CarryEnd:
+        """Carry RFB both ways until one side ends; closes neither, so that the caller may act first."""
         to_session = asyncio.create_task(self._to_session(reader))
         to_guacd = asyncio.create_task(self._to_guacd(writer))
         try:
             await asyncio.wait((to_session, to_guacd), return_when=asyncio.FIRST_COMPLETED)
-            return to_guacd.done() and self._socket.close_code == _GOING_AWAY
+            if to_session.done() and not self._is_closed:
+                return CarryEnd.GUACD
+            return CarryEnd.OVER if self._socket.close_code == _GOING_AWAY else CarryEnd.CUT
         finally:
             for task in (to_session, to_guacd):
                 task.cancel()
             await asyncio.gather(to_session, to_guacd, return_exceptions=True)
-            writer.close()
-            self.close()
 
     async def tell_input(self) -> None:
         """Say that somebody used mouse or keys, which keeps the session from being ended as idle."""
@@ -95,7 +92,9 @@ class Relay:
         try:
             while data := await reader.read(_CHUNK):
                 await self._socket.write_message(data, binary=True)
-        except (OSError, WebSocketClosedError, StreamClosedError):
+        except (WebSocketClosedError, StreamClosedError):
+            self._is_closed = True
+        except OSError:
             return
 
     async def _to_guacd(self, writer: StreamWriter) -> None:
@@ -104,8 +103,27 @@ class Relay:
                 if isinstance(message, bytes):
                     writer.write(message)
                     await writer.drain()
+            self._is_closed = True
         except OSError:
             return
+
+
+class SessionDisplay:
+    """The display of a session, by the relay in its server."""
+
+    protocol = "vnc"
+    values: Mapping[str, str] = {
+        "color-depth": "24",
+        "clipboard-encoding": "UTF-8",
+        "disable-display-resize": "true",  # the screen is set by the relay, for all windows at once
+    }
+
+    def __init__(self, target: SessionTarget, key: Ed25519PrivateKey) -> None:
+        self._target, self._key = target, key
+
+    async def open(self) -> Carrier:
+        """Open the relay."""
+        return await open_relay(self._target, self._key)
 
 
 async def open_relay(target: SessionTarget, key: Ed25519PrivateKey) -> Relay:
@@ -113,9 +131,9 @@ async def open_relay(target: SessionTarget, key: Ed25519PrivateKey) -> Relay:
 
     Raises
     ------
-    RelayError
+    TargetSilentError
         If its server does not answer in time, or with nothing a relay would say.
-    NoDesktopError
+    TargetRefusedError
         If it answers that there is no desktop, or not for us.
     """
     url = f"{target.url.rstrip('/')}/{PATH}/rfb"
@@ -138,10 +156,10 @@ async def open_relay(target: SessionTarget, key: Ed25519PrivateKey) -> Relay:
         socket = await opening
     except HTTPClientError as error:
         if 400 <= error.code < 500:
-            raise NoDesktopError(f"the relay answered {error.code}") from error
-        raise RelayError(str(error)) from error
+            raise TargetRefusedError(f"the relay answered {error.code}") from error
+        raise TargetSilentError(str(error)) from error
     except (OSError, StreamClosedError, WebSocketError) as error:
-        raise RelayError(str(error) or type(error).__name__) from error
+        raise TargetSilentError(str(error) or type(error).__name__) from error
     except asyncio.CancelledError:
         # What opens meanwhile would stay open, with nobody to close it.
         opening.add_done_callback(_close_late)
@@ -152,7 +170,7 @@ async def open_relay(target: SessionTarget, key: Ed25519PrivateKey) -> Relay:
         return Relay(socket, Hello.model_validate_json(first or b""))
     except (TimeoutError, ValidationError) as error:
         socket.close()
-        raise RelayError("the relay does not greet") from error
+        raise TargetSilentError("the relay does not greet") from error
     except asyncio.CancelledError:
         socket.close()
         raise

@@ -1,0 +1,306 @@
+"""Rooms: what the tunnel holds of each desktop that somebody is at.
+
+A room is one connection of guacd that all its windows join, each with the rights of its person. The tunnel
+itself makes that connection, waits until the desktop is drawn, and leaves once somebody has joined: so
+nobody's rights are those of the whole room (guacd takes clipboard and cursor from whoever was first), a
+join never meets a display that is not there yet, and a desktop that refuses is told before anybody waits.
+guacd ends the connection after the last has left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+from hub.desktop.ends import ConnectionEnd, desktop_silent, guacd_gone
+from hub.desktop.handshake import ClientFacts, Connected, HandshakeError, handshake
+from hub.desktop.models import Decision, Role
+from hub.desktop.status import Status
+from hub.desktop.targets import Carrier, CarryEnd, Target, TargetRefusedError, TargetSilentError
+from hub.desktop.waiting import drain, until_drawn
+
+log = logging.getLogger(__name__)
+
+_MAKE_S = 20.0
+"""Time to make a room in all: opening the way, guacd's handshake and the first picture."""
+
+_ASK_AGAIN_S = (0.3, 0.7, 1.5, 2.5)
+"""A session's server that does not answer is asked again after these pauses: its node may be busy."""
+
+_INPUT_EVERY_S = 10.0
+_LEAVE_S = 1.0
+
+
+Keep = Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
+"""Starts work in the background, and keeps it until it is done."""
+
+
+class JoinPoint(Protocol):
+    """A one-shot listener where guacd, and nobody else, connects once."""
+
+    host: str
+    port: int
+
+    async def accept(self) -> tuple[StreamReader, StreamWriter]:
+        """Wait for guacd."""
+        ...
+
+    def close(self) -> None:
+        """Stop listening."""
+        ...
+
+
+class GuacdPort(Protocol):
+    """The ways to and from guacd."""
+
+    async def connect(self) -> tuple[StreamReader, StreamWriter]:
+        """Open a connection to guacd; OSError if it is not there."""
+        ...
+
+    async def join(self) -> JoinPoint:
+        """Open a one-shot listener where guacd reaches it; OSError if that is not possible."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A window's own connection to guacd, joined to the room."""
+
+    reader: StreamReader
+    writer: StreamWriter
+    rest: bytes
+
+
+class Room:
+    """One desktop.
+
+    ``on_end`` hears how the way to it ended, before guacd hears of it.
+    """
+
+    def __init__(
+        self, target: Target, guacd: GuacdPort, on_end: Callable[[CarryEnd], None], keep: Keep
+    ) -> None:
+        self._target, self._guacd, self._on_end, self._keep = target, guacd, on_end, keep
+        self._turn = asyncio.Lock()
+        self._display: _Display | None = None
+        self._told_input = float("-inf")
+
+    async def enter(self, facts: ClientFacts, decision: Decision, name: str) -> Entered:
+        """Join the room, made if it is not there: one at a time, so that two at once make one room.
+
+        Raises
+        ------
+        ConnectionEnd
+            With what to tell the person.
+        """
+        async with self._turn:
+            if self._display is not None and not self._display.is_over:
+                try:
+                    return await self._join(self._display, facts, decision, name)
+                except HandshakeError as error:
+                    if error.status is not Status.RESOURCE_NOT_FOUND:
+                        raise _end_of(error) from error
+            async with self._made(facts) as display:
+                try:
+                    return await self._join(display, facts, decision, name)
+                except HandshakeError as error:
+                    raise _end_of(error) from error
+
+    def note_input(self) -> None:
+        """Somebody used mouse or keys: the session hears of it, at most every 10 s."""
+        now = time.monotonic()
+        if self._display is None or now - self._told_input < _INPUT_EVERY_S:
+            return
+        self._told_input = now
+        self._keep(self._display.carrier.tell_input())
+
+    async def _join(self, display: _Display, facts: ClientFacts, decision: Decision, name: str) -> Entered:
+        reader, writer = await _connect(self._guacd)
+        values = restrictions(decision)
+        try:
+            joined = await handshake(
+                reader, writer, select=display.connected.id, values=values, client=facts, name=name
+            )
+        except BaseException:
+            writer.close()
+            raise
+        return Entered(reader, writer, joined.rest)
+
+    @asynccontextmanager
+    async def _made(self, facts: ClientFacts) -> AsyncIterator[_Display]:
+        """Make the room and stay in it as long as the context."""
+        try:
+            async with asyncio.timeout(_MAKE_S):
+                carrier = await self._open()
+                try:
+                    display, reader, writer = await self._draw(carrier, facts)
+                except BaseException:
+                    carrier.close()
+                    raise
+        except TimeoutError as error:
+            raise desktop_silent() from error
+        self._display = display
+        staying = asyncio.create_task(drain(reader))
+        try:
+            yield display
+        finally:
+            staying.cancel()
+            await asyncio.gather(staying, return_exceptions=True)
+            await _leave(writer)
+
+    async def _open(self) -> Carrier:
+        for pause in (*_ASK_AGAIN_S, None):
+            try:
+                return await self._target.open()
+            except TargetRefusedError as error:
+                log.warning("A desktop refuses: %s", error)
+                raise ConnectionEnd(Status.RESOURCE_NOT_FOUND, "There is no desktop here.") from error
+            except TargetSilentError as error:
+                if pause is None:
+                    log.info("A desktop does not answer: %s", error)
+                    raise desktop_silent() from error
+                await asyncio.sleep(pause)
+        raise AssertionError
+
+    async def _draw(
+        self, carrier: Carrier, facts: ClientFacts
+    ) -> tuple[_Display, StreamReader, StreamWriter]:
+        try:
+            join = await self._guacd.join()
+        except OSError as error:
+            raise guacd_gone() from error
+        carrying = self._keep(self._carry(carrier, join))
+        try:
+            reader, writer = await _connect(self._guacd)
+            try:
+                where = {"hostname": join.host, "port": str(join.port)}
+                values = {**self._target.values, **carrier.values, **where}
+                connected = await handshake(
+                    reader, writer, select=self._target.protocol, values=values, client=facts
+                )
+                await until_drawn(reader, connected.rest)
+            except BaseException:
+                writer.close()
+                raise
+        except BaseException as error:
+            carrying.cancel()
+            join.close()  # the task may not have begun
+            if isinstance(error, HandshakeError):
+                log.info("A desktop is not shown: %s", error)
+                raise _end_of(error) from error
+            raise
+        display = _Display(connected, carrier)
+        carrying.add_done_callback(display.over)
+        return display, reader, writer
+
+    async def _carry(self, carrier: Carrier, join: JoinPoint) -> None:
+        """Carry the desktop's own protocol for as long as guacd wants it."""
+        writer: StreamWriter | None = None
+        try:
+            reader, writer = await join.accept()
+            end = await carrier.carry(reader, writer)
+            if end is not CarryEnd.GUACD:
+                self._on_end(end)
+        except OSError:
+            log.info("guacd did not come to a join")
+        finally:
+            join.close()
+            carrier.close()
+            if writer is not None:
+                writer.close()
+
+
+class _Display:
+    """A connection of guacd that shows the desktop."""
+
+    def __init__(self, connected: Connected, carrier: Carrier) -> None:
+        self.connected, self.carrier = connected, carrier
+        self.is_over = False
+
+    def over(self, _: object) -> None:
+        """Its bytes are no longer carried."""
+        self.is_over = True
+
+
+class Rooms:
+    """The rooms by desktop; one that nobody is in is forgotten."""
+
+    def __init__(self, guacd: GuacdPort, on_end: Callable[[str, CarryEnd], None]) -> None:
+        self._guacd, self._on_end = guacd, on_end
+        self._rooms: dict[str, Room] = {}
+        self._inside: dict[Room, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @contextmanager
+    def held(self, desktop: str, target: Target) -> Iterator[Room]:
+        """Hold the room of a desktop, as long as one window is in it or on its way."""
+        room = self._rooms.get(desktop)
+        if room is None:
+            room = Room(target, self._guacd, lambda end: self._on_end(desktop, end), self._keep)
+            self._rooms[desktop] = room
+        self._inside[room] = self._inside.get(room, 0) + 1
+        try:
+            yield room
+        finally:
+            self._inside[room] -= 1
+            if self._inside[room] == 0:
+                del self._inside[room], self._rooms[desktop]
+
+    async def aclose(self) -> None:
+        """End what is open."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _keep(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def restrictions(decision: Decision) -> dict[str, str]:
+    """Parameters of one window's join: guacd's own lock behind the filter's."""
+    is_viewer = decision.role is Role.VIEWER
+    return {
+        "read-only": "true" if is_viewer else "",
+        "disable-copy": "true" if not decision.may_copy else "",
+        "disable-paste": "true" if is_viewer else "",
+    }
+
+
+async def _connect(guacd: GuacdPort) -> tuple[StreamReader, StreamWriter]:
+    try:
+        return await guacd.connect()
+    except OSError as error:
+        raise guacd_gone() from error
+
+
+async def _leave(writer: StreamWriter) -> None:
+    with contextlib.suppress(OSError, TimeoutError):
+        writer.write(b"10.disconnect;")
+        async with asyncio.timeout(_LEAVE_S):
+            await writer.drain()
+    writer.close()
+
+
+_TEXTS = {
+    Status.UPSTREAM_TIMEOUT: "The desktop does not answer; trying again.",
+    Status.UPSTREAM_NOT_FOUND: "The desktop does not answer; trying again.",
+    Status.UPSTREAM_UNAVAILABLE: "The desktop does not answer; trying again.",
+    Status.CLIENT_UNAUTHORIZED: "The desktop did not accept its password; tell the staff.",
+    Status.UNSUPPORTED: "This site's guacd cannot show that desktop; tell the staff.",
+}
+
+
+def _end_of(error: HandshakeError) -> ConnectionEnd:
+    return ConnectionEnd(
+        error.status, _TEXTS.get(error.status, "The desktop could not be shown; trying again.")
+    )

@@ -1,0 +1,50 @@
+"""The tunnel's own stay in a connection of guacd: wait for the first picture, read on, say nothing."""
+
+from __future__ import annotations
+
+from asyncio import StreamReader
+
+from hub.desktop.codec import CodecError, end_of_complete, parsed
+from hub.desktop.handshake import HandshakeError, error_status
+from hub.desktop.status import Status
+
+_CHUNK = 64 * 1024
+
+
+async def until_drawn(reader: StreamReader, rest: bytes) -> None:
+    """Read until guacd's first ``sync``: from then on the desktop is there. ``rest`` was read before.
+
+    ``ready`` says nothing of the desktop: guacd sends it before it connects to it.
+
+    Raises
+    ------
+    HandshakeError
+        If guacd says an error, or closes, before that.
+    """
+    buffer = rest
+    try:
+        while True:
+            end = end_of_complete(buffer)
+            for (opcode, *arguments), _ in parsed(buffer[:end].decode()):
+                if opcode == "sync":
+                    return
+                if opcode in {"error", "disconnect"}:
+                    status = error_status(arguments) if opcode == "error" else Status.UPSTREAM_ERROR
+                    raise HandshakeError(status, "guacd could not show the desktop")
+            data = await reader.read(_CHUNK)
+            if not data:
+                raise HandshakeError(Status.UPSTREAM_ERROR, "guacd closed before it showed the desktop")
+            buffer = buffer[end:] + data
+    except CodecError as error:
+        raise HandshakeError(Status.UPSTREAM_ERROR, f"guacd does not speak its protocol: {error}") from error
+    except OSError as error:
+        raise HandshakeError(Status.UPSTREAM_ERROR, "guacd closed the connection") from error
+
+
+async def drain(reader: StreamReader) -> None:
+    """Read on, so that others in the connection are not held up."""
+    try:
+        while await reader.read(_CHUNK):
+            pass
+    except OSError:
+        return
