@@ -58,7 +58,7 @@ class GuacdRootError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A pinned ``.deb``: its path on a mirror, beginning with the archive (``debian/``, ``debian-security/``)."""
+    """A pinned ``.deb``. Its path on a mirror begins with the archive: ``debian/``, ``debian-security/``."""
 
     sha256: str
     size: int
@@ -134,7 +134,7 @@ def extract(deb: bytes, root: Path) -> None:
         try:
             with tarfile.open(fileobj=io.BytesIO(content)) as archive:
                 # Debian's links are absolute ones of the root, so they are never followed here.
-                archive.extractall(root, filter=tarfile.tar_filter)
+                archive.extractall(root, filter=tarfile.tar_filter)  # noqa: S202 - pinned by SHA-256
         except tarfile.TarError as error:
             raise GuacdRootError(f"{name}: {error}") from error
         return
@@ -169,7 +169,7 @@ def _fetch(package: Package, origins: tuple[str, ...]) -> bytes:
     for origin in origins:
         address = f"{origin}/{urllib.parse.quote(package.path)}"
         try:
-            with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as answer:
+            with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as answer:  # noqa: S310
                 content: bytes = answer.read(package.size + 1)
         except (OSError, urllib.error.URLError) as error:
             why.append(f"{address}: {error}")
@@ -181,7 +181,7 @@ def _fetch(package: Package, origins: tuple[str, ...]) -> bytes:
 
 
 def _origins() -> tuple[str, ...]:
-    """Addresses that the packages' paths follow: the machine's mirror of Debian, if any, then Debian's own."""
+    """What the packages' paths follow: the machine's mirror of Debian, if it has one, then Debian's own."""
     form = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Component: main"]
     try:
         done = subprocess.run(form, check=False, capture_output=True, text=True, timeout=_TIMEOUT_S)

@@ -1,8 +1,8 @@
 """Which packages does guacd need? Asks apt of Debian 11's signed index and writes ``guacd.lock``.
 
 For maintainers, on Debian with its archive keys: ``python -m hub.demo.guacd_lock``. Versions with security
-fixes are taken where the mirror (still) has them. What serves packages' installation or printing only is said to be there already, so that
-neither it nor what it needs is fetched.
+fixes are taken where the mirror (still) has them. What serves packages' installation or printing only is
+said to be there already, so that neither it nor what it needs is fetched.
 """
 
 from __future__ import annotations
@@ -82,9 +82,9 @@ def _name(path: str) -> str:
 
 def _missing(paths: Iterable[str]) -> list[str]:
     def is_missing(path: str) -> bool:
-        request = urllib.request.Request(f"{_MIRROR}/{quote(path)}", method="HEAD")
+        request = urllib.request.Request(f"{_MIRROR}/{quote(path)}", method="HEAD")  # noqa: S310
         try:
-            with urllib.request.urlopen(request, timeout=60):
+            with urllib.request.urlopen(request, timeout=60):  # noqa: S310
                 return False
         except urllib.error.HTTPError as error:
             if error.code != 404:
