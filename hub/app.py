@@ -44,12 +44,20 @@ from hub.launch.store import Launch, in_states
 from hub.launch.watcher import Watcher
 from hub.pages.formview import Forms
 from hub.pages.render import Renderer
-from hub.settings import SERVICE_CLIENT_ID, SERVICE_PREFIX, SessionSettings, Settings, read_secret
+from hub.settings import (
+    SERVICE_CLIENT_ID,
+    SERVICE_PREFIX,
+    ConfigError,
+    SessionSettings,
+    Settings,
+    read_secret,
+)
 from hub.static.collect import load_manifest, static_folder
 from profiles.loader import Profiles, load_profiles
 from quota.ledger import Ledger
 from quota.policy import Policy
 from spawners.backend import Backend
+from spawners.plan import Interface
 from templates.catalogue import Library
 from templates.inspector import Inspector
 
@@ -75,9 +83,7 @@ class App:
         self.internal_secret = read_secret(settings.service.internal_secret_file)
         self.db = Database(settings.database.url)
         self.feed = Feed()
-        self.profiles: Profiles = load_profiles(
-            settings.profiles.file, environments_root=settings.profiles.environments_root
-        )
+        self.profiles = _profiles(settings)
         self.library = Library.load(_template_folders(settings))
         self.inspector = Inspector()
         self.catalogue = FilesCatalogue(settings.catalogue.folder)
@@ -219,6 +225,16 @@ class App:
         await self.catalogue.aclose()
         self.hub_client.close()
         self.db.close()
+
+
+def _profiles(settings: Settings) -> Profiles:
+    offered = load_profiles(settings.profiles.file, environments_root=settings.profiles.environments_root)
+    if settings.desktop is not None:
+        return offered
+    try:
+        return offered.without(Interface.DESKTOP)
+    except ValueError as error:
+        raise ConfigError(f"{settings.profiles.file}: {error}; set `desktop` in the configuration") from error
 
 
 def _template_folders(settings: Settings) -> tuple[Path, ...]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 from typing import Any
@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from profiles.models import EnvironmentEntry, ProfileEntry, ProfilesFile, SizeEntry
 from profiles.places import PlaceEntry
-from spawners.plan import Environment, Size
+from spawners.plan import Environment, Interface, Size
 
 Key = tuple[str | int, ...]
 
@@ -62,6 +62,24 @@ class Profiles:
     profiles: Mapping[str, ProfileEntry]
     default_profile: str
     unfit: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def without(self, interface: Interface) -> Profiles:
+        """What is left of the offer where a site does not run an interface, its only profiles left out.
+
+        Raises
+        ------
+        ValueError
+            If the default profile would go.
+        """
+        kept = {
+            name: profile.model_copy(update={"interfaces": rest})
+            for name, profile in self.profiles.items()
+            if (rest := tuple(one for one in profile.interfaces if one is not interface))
+        }
+        if self.default_profile not in kept:
+            name = self.default_profile
+            raise ValueError(f"default_profile: `{name}` offers `{interface}` only, which is not run here")
+        return replace(self, profiles=MappingProxyType(kept))
 
 
 def load_profiles(path: Path, *, environments_root: Path | None = None) -> Profiles:

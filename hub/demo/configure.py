@@ -10,7 +10,7 @@ import secrets
 import socket
 from collections.abc import Iterable
 from contextlib import ExitStack
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +20,14 @@ from hub.demo.install import ROOT
 from hub.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from hub.demo.desktops import Desktops
     from hub.demo.slurm.site import SlurmSite
 
 HOST = "127.0.0.1"
 """Everything of a demo listens here and nowhere else."""
 
 SECRETS = ("internal", "service-token", "crypt-key", "cookie", "proxy-token", "oidc-client")
+DESKTOP_SECRETS = ("desktop", "desktop-token")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Ports:
     service: int = 8002
     provider: int = 8003
     hub: int = 8081
+    desktop: int = 8004
 
     def taken(self) -> tuple[int, ...]:
         """Those that something else listens on."""
@@ -46,7 +49,7 @@ class Ports:
 def free_ports(*, public: int | None = None) -> Ports:
     """Ports that nothing listens on now; ``public`` may be given."""
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(5)]
+        sockets = [stack.enter_context(socket.socket()) for _ in fields(Ports)]
         for one in sockets:
             one.bind((HOST, 0))
         ports = Ports(*(one.getsockname()[1] for one in sockets))
@@ -79,19 +82,24 @@ def is_free(port: int) -> bool:
     return True
 
 
-def write_configuration(state: Path, ports: Ports, site: SlurmSite | None = None) -> tuple[Path, Settings]:
+def write_configuration(
+    state: Path, ports: Ports, site: SlurmSite | None = None, desktops: Desktops | None = None
+) -> tuple[Path, Settings]:
     """Write settings and missing secrets below ``state``; return the file and what it says.
 
-    With a ``site`` its sections are put in, and other people may pass through the folder.
+    With a ``site`` its sections are put in, and other people may pass through the folder; without
+    ``desktops`` there are none.
     """
     state.mkdir(mode=0o700, parents=True, exist_ok=True)
     state.chmod(0o700 if site is None else 0o711)
     folder = state / "secrets"
     folder.mkdir(mode=0o700, exist_ok=True)
-    for name in SECRETS:
+    for name in (*SECRETS, *(DESKTOP_SECRETS if desktops else ())):
         _make_secret(folder / name)
     path = state / "panhub.yaml"
     raw = _settings(state, ports)
+    if desktops is not None:
+        raw["desktop"] = desktops.section(ports.desktop, folder)
     if site is not None:
         site.change(raw)
     text = yaml.safe_dump(raw, sort_keys=False, allow_unicode=True)

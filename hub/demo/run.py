@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hub.demo.configure import HOST, Ports, write_configuration
+from hub.demo.desktops import prepare_desktops
 from hub.demo.facility import DemoDataError, make_facility
 from hub.demo.install import PROXY, ROOT, SESSION_ENVIRONMENT, TOOLS, find_node
 from hub.demo.moved import link_people
 from hub.demo.people import PEOPLE
 from hub.demo.progress import Progress
 from hub.demo.supervisor import Program, StateLock, Supervisor, SupervisorError, answers, until_told_to_stop
+from hub.desktop import settings as desktop
+from hub.desktop.settings import DesktopSettings
 from hub.settings import SERVICE_PREFIX, Settings, read_secret
 
 if TYPE_CHECKING:
@@ -68,12 +71,12 @@ async def run_demo(state: Path, ports: Ports, *, with_logs: bool, site: SlurmSit
 
 @asynccontextmanager
 async def running_demo(
-    state: Path, ports: Ports, say: Say, site: SlurmSite | None = None
+    state: Path, ports: Ports, say: Say, site: SlurmSite | None = None, *, with_desktops: bool = True
 ) -> AsyncIterator[Demo]:
     """A demo that answers at its public address; all its processes end with the context.
 
-    ``state`` is an absolute path; ``site`` is where sessions run, if not on this machine. The calling
-    process gets the umask 077.
+    ``state`` is an absolute path; ``site`` is where sessions run, if not on this machine. ``with_desktops``:
+    it has desktops if this machine can. The calling process gets the umask 077.
 
     Raises
     ------
@@ -83,14 +86,16 @@ async def running_demo(
     with StateLock(state):
         supervisor = Supervisor(state, say)
         try:
+            desktops = await asyncio.to_thread(prepare_desktops, say) if with_desktops else None
             if site is not None:
+                site.has_desktops = desktops is not None
                 await asyncio.to_thread(_start_site, site, say)
             os.umask(0o077)
             await asyncio.to_thread(_make_facility, state, say)
             if site is not None:
                 await asyncio.to_thread(site.share_data)
                 await supervisor.start(*site.programs())
-            config, settings = await asyncio.to_thread(write_configuration, state, ports, site)
+            config, settings = await asyncio.to_thread(write_configuration, state, ports, site, desktops)
             await asyncio.to_thread(link_people, settings)
             await supervisor.start(*await asyncio.to_thread(programs, config, settings, ports))
             await _wait_for_routes(f"{settings.site.public_url}{SERVICE_PREFIX}/health")
@@ -127,6 +132,7 @@ def programs(config: Path, settings: Settings, ports: Ports) -> tuple[Program, .
     kept = {k: v for k, v in os.environ.items() if k in _KEPT or k.startswith("PANHUB_")}
     ours = {**kept, "PANHUB_CONFIG": str(config), "PYTHONUNBUFFERED": "1"}
     bin_folder = Path(sys.executable).parent
+    tunnel = (_tunnel(bin_folder, settings.desktop, ours),) if settings.desktop else ()
     return (
         _provider(settings, ours),
         _proxy(settings, ports, kept),
@@ -143,6 +149,16 @@ def programs(config: Path, settings: Settings, ports: Ports) -> tuple[Program, .
             ours,
             f"{settings.hub.api_url}/",
         ),
+        *tunnel,
+    )
+
+
+def _tunnel(bin_folder: Path, settings: DesktopSettings, environment: Mapping[str, str]) -> Program:
+    return Program(
+        "desktop",
+        (str(bin_folder / "panhub"), "desktop"),
+        environment,
+        f"{settings.url}{desktop.SERVICE_PREFIX}/health",
     )
 
 

@@ -22,6 +22,7 @@ import httpx
 import yaml
 
 from hub.demo.configure import Ports, free_ports, write_configuration
+from hub.demo.desktops import Desktops, prepare_desktops
 from hub.demo.facility import make_facility
 from hub.demo.install import SESSION_ENVIRONMENT
 from hub.demo.people import PEOPLE
@@ -52,8 +53,20 @@ def wait_until(what: Callable[[], T], message: str, timeout_s: float = 60) -> T:
     return found
 
 
+def require_desktops() -> Desktops:
+    """What desktops run with here; without it the test is skipped, or fails where nothing may be."""
+    said: list[str] = []
+    found = prepare_desktops(said.append)
+    require(found is not None, "; ".join(said) or "what desktops need")
+    assert found is not None
+    return found
+
+
 class Platform:
-    """One platform in a folder of its own. ``overrides`` change sections of its settings."""
+    """One platform in a folder of its own.
+
+    ``overrides`` change sections of its settings; ``desktops``: it has the tunnel of desktops too.
+    """
 
     def __init__(
         self,
@@ -61,6 +74,7 @@ class Platform:
         overrides: Mapping[str, Mapping[str, Any]] | None = None,
         *,
         site: SlurmSite | None = None,
+        desktops: bool = False,
     ) -> None:
         require((SESSION_ENVIRONMENT / "bin/jupyterhub-singleuser").exists(), "the notebook environment")
         make_facility(_FACILITY, SESSION_ENVIRONMENT / "bin/python", lambda *_: None)
@@ -70,7 +84,9 @@ class Platform:
                 subprocess.run(["cp", "-a", str(_FACILITY / part), str(state / part)], check=True)
         self.state = state
         self.ports: Ports = free_ports()
-        self.config, _ = write_configuration(state, self.ports, site)
+        self.config, _ = write_configuration(
+            state, self.ports, site, require_desktops() if desktops else None
+        )
         raw = yaml.safe_load(self.config.read_text())
         for section, values in (overrides or {}).items():
             raw.setdefault(section, {}).update(values)
@@ -431,9 +447,11 @@ def _form_with(html: str, username: str) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def running_platform(state: Path, **overrides: Mapping[str, Any]) -> Iterator[Platform]:
+def running_platform(
+    state: Path, *, desktops: bool = False, **overrides: Mapping[str, Any]
+) -> Iterator[Platform]:
     """A platform that runs, and leaves nothing behind."""
-    platform = Platform(state, overrides)
+    platform = Platform(state, overrides, desktops=desktops)
     try:
         platform.start()
         yield platform

@@ -26,6 +26,7 @@ from hub.demo.slurm.release import Release, SlurmDemoError
 from hub.demo.slurm.root import prepare_root
 
 LOCK = ROOT / "images/notebook-core/requirements.lock"
+DESKTOP_LOCK = ROOT / "images/desktop/requirements.lock"
 CODE = ROOT / "spawners/session"
 
 _PYTHON = "/usr/bin/python3"
@@ -38,13 +39,19 @@ _Run = Callable[..., None]
 
 @dataclass(frozen=True, slots=True)
 class SessionEnvironment:
-    """``prefix`` has ``bin/jupyterhub-singleuser``; ``code`` is a copy of ``spawners/session``."""
+    """``prefix`` has ``bin/jupyterhub-singleuser``; ``code`` is a copy of ``spawners/session``.
+
+    ``desktop`` is the prefix of desktops, where they were asked for.
+    """
 
     prefix: Path
     code: Path
+    desktop: Path | None = None
 
 
-def prepare_environment(release: Release, site: Path = SITE) -> SessionEnvironment:
+def prepare_environment(
+    release: Release, site: Path = SITE, *, with_desktop: bool = False
+) -> SessionEnvironment:
     """Environment for the jobs of a release, made if it is not there. Blocking: seconds to a minute.
 
     Raises
@@ -57,9 +64,13 @@ def prepare_environment(release: Release, site: Path = SITE) -> SessionEnvironme
     for each in (site, folder):
         each.chmod(0o755)
     with _lock(folder), _programs(release, site) as run:
-        prefix = _made(folder, f"pan-core-{release.name}", [LOCK], lambda path: _install(path, run))
+        prefix = _made(folder, f"pan-core-{release.name}", [LOCK], lambda path: _install(path, LOCK, run))
+        desktop = None
+        if with_desktop:
+            name, inputs = f"pan-desktop-{release.name}", [DESKTOP_LOCK]
+            desktop = _made(folder, name, inputs, lambda path: _install(path, DESKTOP_LOCK, run))
         code = _made(folder, f"session-{release.name}", [CODE], lambda path: _copy_code(path, run))
-    return SessionEnvironment(prefix, code)
+    return SessionEnvironment(prefix, code, desktop)
 
 
 def _made(folder: Path, name: str, inputs: list[Path], make: Callable[[Path], None]) -> Path:
@@ -74,11 +85,11 @@ def _made(folder: Path, name: str, inputs: list[Path], make: Callable[[Path], No
     return path
 
 
-def _install(prefix: Path, run: _Run) -> None:
+def _install(prefix: Path, lock: Path, run: _Run) -> None:
     uv = str(_uv())
     run(uv, "venv", "--quiet", "--no-config", "--no-python-downloads", "--python", _PYTHON, str(prefix))
     options = ["--require-hashes", "--compile-bytecode", "--quiet", "--no-config"]
-    run(uv, "pip", "sync", "--python", str(prefix / "bin/python"), *options, str(LOCK))
+    run(uv, "pip", "sync", "--python", str(prefix / "bin/python"), *options, str(lock))
 
 
 def _copy_code(target: Path, run: _Run) -> None:
@@ -101,7 +112,13 @@ def _programs(release: Release, site: Path) -> Iterator[_Run]:
     # The other root is another mount, to which no links can be made.
     environment["UV_LINK_MODE"] = "hardlink" if root is None else "copy"
     certificates = Path("/etc/ssl/certs")
-    shared = [site, cache, _uv().parent, LOCK.parent, *([certificates] if certificates.exists() else [])]
+    shared = [
+        site,
+        cache,
+        _uv().parent,
+        LOCK.parent.parent,
+        *([certificates] if certificates.exists() else []),
+    ]
     namespace = Namespace(root, shared)
     namespace.start()
     try:

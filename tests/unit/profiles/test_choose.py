@@ -97,7 +97,7 @@ def test_nobody_is_given_a_profile_when_none_is_open(tmp_path):
 
 
 def test_offers_list_what_is_open_first_and_say_why_the_rest_is_not():
-    first, last = offers(PROFILES, RUI)
+    first, *_, last = offers(PROFILES, RUI)
     assert (first.profile, first.is_allowed, first.is_default) == ("lab", True, True)
     assert (last.profile, last.is_allowed) == ("lab-staff", False)
     assert last.why_not is not None

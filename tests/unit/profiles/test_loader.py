@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from profiles.loader import ProfilesError, load_profiles
 from profiles.models import ProfilesFile, format_duration, parse_duration
 from profiles.schema import SCHEMA_FILE, schema_text
+from spawners.plan import Interface
 
 ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "profiles/site/demo.yaml"
@@ -258,3 +259,13 @@ def test_durations_are_read_as_people_write_them(text, minutes):
 def test_what_is_no_duration_is_refused(text):
     with pytest.raises(ValueError, match="duration"):
         parse_duration(text)
+
+
+def test_what_a_site_does_not_run_is_not_offered_nor_a_profile_of_nothing_else(tmp_path):
+    offered = load_profiles(DEMO, environments_root=ROOT)
+    assert "desktop" in offered.profiles
+    without = offered.without(Interface.DESKTOP)
+    assert set(without.profiles) == set(offered.profiles) - {"desktop"}
+    assert all(profile.interfaces == (Interface.LAB,) for profile in without.profiles.values())
+    with pytest.raises(ValueError, match="default_profile"):
+        offered.without(Interface.LAB)
