@@ -24,6 +24,9 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 _BUFFER = 64 * 1024
 _REACH_S = 10.0
+_JOIN_S = 15.0
+"""guacd comes to a join right after its handshake; a busy machine takes some seconds."""
+
 _AGAIN_S = 0.05
 _RESTART_FIRST_S, _RESTART_MOST_S = 0.2, 10.0
 _LIVED_S = 30.0
@@ -40,7 +43,7 @@ class Join:
         self._listener = listener
         self.host, self.port = listener.getsockname()[:2]
 
-    async def accept_socket(self, deadline_s: float) -> socket.socket:
+    async def accept_socket(self, deadline_s: float = _JOIN_S) -> socket.socket:
         """Return guacd's connection, non-blocking, and close the way; also when none came in time.
 
         Raises
@@ -55,7 +58,7 @@ class Join:
             self.close()
         return _tuned(connection)
 
-    async def accept(self, deadline_s: float) -> Streams:
+    async def accept(self, deadline_s: float = _JOIN_S) -> Streams:
         """Do what `accept_socket` does, and return streams."""
         return await _streams(await self.accept_socket(deadline_s))
 
@@ -125,7 +128,7 @@ class Guacd:
                     await self._is_up.wait()
                     try:
                         return await self._try_to_connect()
-                    except (OSError, GuacdError):
+                    except OSError:
                         await asyncio.sleep(_AGAIN_S)
         except TimeoutError as error:
             raise GuacdError("guacd does not answer.") from error

@@ -48,7 +48,7 @@ _LINE_AT_MOST = 300
 _PROGRAM_PATHS = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/opt/guacamole/sbin"
 
 
-class GuacdError(Exception):
+class GuacdError(OSError):
     """guacd cannot be started or does not answer; the text says why, for an operator."""
 
 
@@ -90,7 +90,7 @@ class Sandbox:
                 async with asyncio.timeout(_ASK_S):
                     await asyncio.get_running_loop().sock_sendall(self._control, b"s")
                     fds = await self._receive(SOCKET)
-            except (OSError, TimeoutError) as error:
+            except OSError as error:
                 raise GuacdError("guacd's sandbox has ended.") from error
         made = socket.socket(fileno=fds[0])
         made.setblocking(False)
@@ -172,7 +172,7 @@ async def start_sandbox(root: Path | None) -> Sandbox:
             guacd.kill()
         assert guacd.stderr is not None
         said = (await guacd.communicate())[1].decode(errors="replace").strip()
-        if isinstance(error, OSError | TimeoutError | ValueError | GuacdError):
+        if isinstance(error, OSError | ValueError):
             raise GuacdError(f"guacd's sandbox does not start: {said[-500:] or error}") from error
         raise
 
