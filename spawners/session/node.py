@@ -25,7 +25,7 @@ import os
 import shutil
 import sys
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +40,15 @@ from spawners.session.children import memory_file
 from spawners.session.engine import Engine
 from spawners.session.environment import PRIVATE_SOCKETS, server_environment
 from spawners.session.minder import Correspondent, Minder
-from spawners.session.nodejob import NodeJob, for_server, node_name, open_log, take_over
+from spawners.session.nodejob import NodeJob, for_server, node_name, open_log, take_over, time_zone
 from spawners.session.nodeview import NodeView, make_view
 from spawners.session.proof import session_secret
 from spawners.session.sessionlog import SessionLog
 
 _SIGTERM_CODE = 143
-_BUBBLEWRAP_FAILED = 1
+_VIEW_FAILED = {1: "bwrap: ", 255: "FATAL: "}
+"""Exit codes of bubblewrap and apptainer when they fail, and how the last line they say begins."""
+
 _PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
@@ -59,6 +61,8 @@ def start_specification(
     path = _PATH if is_image else environment.get("PATH", _PATH)
     if view.kind != "links":
         given.pop("TMPDIR", None)  # the view's /tmp is its own
+    if is_image and (zone := time_zone()):
+        given.setdefault("TZ", zone)
     engine = Engine(job.report_base, job.launch_id, session_secret(job.token, job.launch_id))
     prefix = spec["environment"]["prefix"]
     first = spec["mounts"][0]["target"] if spec["mounts"] else None
@@ -106,6 +110,13 @@ def first_command(spec: Mapping[str, Any], view: NodeView) -> list[str]:
     if view.apptainer is not None:
         return [*view.apptainer, *start]
     return start if view.bubblewrap is None else [shutil.which("bwrap") or "bwrap", *start]
+
+
+def forget_settings(environment: MutableMapping[str, str]) -> None:
+    """Take out by what a module or a node's profile would show more in a container (APPTAINER_BIND)."""
+    for name in [name for name in environment if name.startswith(("APPTAINER", "SINGULARITY"))]:
+        if not name.endswith(("_TMPDIR", "_CACHEDIR")):
+            del environment[name]
 
 
 class NodeSession:
@@ -161,19 +172,21 @@ class NodeSession:
         start = start_specification(self._job, spec, view, os.environ, host=host)
         stdin = memory_file(json.dumps(start).encode())
         start.clear()
+        if view.apptainer is not None:
+            forget_settings(os.environ)
         code = self._minder.run(
             first_command(spec, view), view.bubblewrap, stdin, self._log, correspondent.start
         )
-        if code == _BUBBLEWRAP_FAILED and self._has_no_view():
+        if code in _VIEW_FAILED and self._has_no_view(_VIEW_FAILED[code]):
             text = f"The data view could not be built on the node {node_name()}; the line above says why."
             raise exits.SessionFailedError(exits.NO_VIEW, text)
         return code
 
-    def _has_no_view(self) -> bool:
-        """Whether bubblewrap itself spoke last: it ends with 1 where a server may as well."""
+    def _has_no_view(self, sign: str) -> bool:
+        """Whether what makes the view spoke last: it ends with a code that a server's may be as well."""
         from spawners.session.sessionlog import tail
 
-        return any(line.startswith("bwrap: ") for line in tail(self._log_path, 1))
+        return any(line.startswith(sign) for line in tail(self._log_path, 1))
 
 
 def main() -> int:

@@ -22,6 +22,7 @@ _OURS = frozenset(
         "PANHUB_SESSION_CODE",
         "PANHUB_PYTHON",
         "PANHUB_VIEW",
+        "PANHUB_APPTAINER",
         "PANHUB_LISTEN",
         "PANHUB_READ_ONLY_PATHS",
         "PANHUB_MODULES",
@@ -45,6 +46,7 @@ class NodeJob(NamedTuple):
     listen: str
     read_only_paths: tuple[Path, ...]
     failed_module: str
+    apptainer: str
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> NodeJob:
@@ -65,6 +67,7 @@ class NodeJob(NamedTuple):
                 listen=environment["PANHUB_LISTEN"],
                 read_only_paths=tuple(map(Path, environment.get("PANHUB_READ_ONLY_PATHS", "").splitlines())),
                 failed_module=environment.get("PANHUB_FAILED_MODULE", ""),
+                apptainer=environment.get("PANHUB_APPTAINER") or "apptainer",
             )
         except KeyError as error:
             text = f"The job's environment lacks {error.args[0]}."
@@ -84,6 +87,12 @@ def for_server(environment: Mapping[str, str]) -> dict[str, str]:
 def node_name() -> str:
     """Name of this node, as Slurm has it."""
     return os.environ.get("SLURMD_NODENAME") or os.uname().nodename
+
+
+def time_zone(link: Path = Path("/etc/localtime")) -> str:
+    """Name of the node's time zone, which an image does not know; empty if it has none (localtime(5))."""
+    _, _, zone = str(link.resolve()).partition("/zoneinfo/")
+    return zone
 
 
 def open_log(home: Path, launch_id: str) -> SessionLog:

@@ -32,6 +32,9 @@ _JUPYTER = "/opt/panhub/jupyter"
 _DEVICES = ("nvidia*", "kfd", "dri", "infiniband", "hfi1*", "knem", "xpmem", "fuse")
 """GPUs and fast networks below /dev; which of them a job may use, Slurm decides (ConstrainDevices)."""
 
+_HOSTS = Path("/etc/hosts")
+"""Names of the site's machines, which an image cannot know."""
+
 
 class NodeView(NamedTuple):
     """Where a session sees things, and how its first process is run.
@@ -71,7 +74,7 @@ def make_view(job: NodeJob, spec: Mapping[str, Any], environment: Mapping[str, s
     check_account(spec["account"])
     for mount in spec["mounts"]:
         check_mount(mount)
-    kind, note = choose(job.view, spec["environment"]["image"])
+    kind, note = choose(job.view, spec["environment"]["image"], job.apptainer)
     if kind != "apptainer":
         check_environment(spec["environment"])
     folder = Path(tempfile.mkdtemp(prefix="panhub-", dir=temporary(environment)))
@@ -83,7 +86,7 @@ def make_view(job: NodeJob, spec: Mapping[str, Any], environment: Mapping[str, s
     return _own(job, spec, folder, note, environment, is_image=kind == "apptainer")
 
 
-def choose(wish: str, image: str | None) -> tuple[str, str]:
+def choose(wish: str, image: str | None, apptainer: str = "apptainer") -> tuple[str, str]:
     """Kind of the view, and a line about it for the log.
 
     Raises
@@ -96,8 +99,8 @@ def choose(wish: str, image: str | None) -> tuple[str, str]:
             raise _failed(
                 exits.NO_VIEW, "This cluster shows data by apptainer, but the environment has no image"
             )
-        if shutil.which("apptainer") is None:
-            raise _failed(exits.NO_VIEW, "apptainer, which the environment needs, is not installed")
+        if shutil.which(apptainer) is None:
+            raise _failed(exits.NO_VIEW, f"{apptainer}, which the environment needs, is not installed")
         if not os.access(image, os.R_OK):
             raise _failed(exits.NO_ENVIRONMENT, f"The image {image} cannot be read")
         return "apptainer", "The session has a data view of its own, by apptainer."
@@ -211,16 +214,24 @@ def _own(
         data="/",
     )
     if is_image:
-        shown = [Bind(str(part.path), str(part.path)) for part in (*client.shown, *further)]
+        names = [Shown(_HOSTS)] if _HOSTS.exists() else []
+        shown = [Bind(str(part.path), str(part.path)) for part in (*names, *client.shown, *further)]
         words = apptainer_arguments(
             image=spec["environment"]["image"],
             folder=home,
             home=home,
-            binds=[*own[2:3], *shown, *code],
+            # In a /var/tmp of its own would be room for 64 MiB.
+            binds=[
+                *own[:3],
+                Bind(str(folder / "tmp"), "/var/tmp", is_writable=True),  # noqa: S108 - in the view
+                *shown,
+                *code,
+            ],
             mounts=mounts,
             has_gpus=spec["size"]["gpus"] > 0,
         )
-        return view._replace(apptainer=[shutil.which("apptainer") or "apptainer", *words])
+        program = shutil.which(job.apptainer) or job.apptainer
+        return view._replace(apptainer=[program, *words])
     prefix = Path(spec["environment"]["prefix"])
     arguments = bubblewrap_arguments(
         uid=uid,

@@ -80,12 +80,14 @@ def _bound(binds: Iterable[Bind]) -> list[str]:
 def apptainer_arguments(
     *, image: str, folder: str, home: str, binds: Iterable[Bind], mounts: Iterable[Bind], has_gpus: bool
 ) -> list[str]:
-    """Arguments of apptainer 1.0 or newer for the same view, the system being the image's.
+    """Arguments of apptainer 1.1 or newer for the same view, the system being the image's.
 
-    ``--containall`` keeps out the machine's home, /tmp, processes and environment; all that is shown is
-    named by ``--mount``, whose text is one row of CSV (apptainer.org/docs, "Bind Paths and Mounts").
+    ``--containall`` keeps out the machine's home, /tmp, processes and environment, ``--no-mount`` what
+    its apptainer.conf shows in every container; all that is shown is named by ``--mount``, whose text is
+    one row of CSV (apptainer.org/docs, "Bind Paths and Mounts").
     """
-    arguments = ["exec", "--containall", "--home", home, "--pwd", folder]
+    arguments = ["--quiet", "exec", "--containall", "--no-mount", "bind-paths,hostfs"]
+    arguments += ["--home", home, "--pwd", folder]
     if has_gpus:
         arguments.append("--nv")
     for bind in [*binds, *outer_first(mounts)]:

@@ -73,6 +73,7 @@ def _environment(plan: LaunchPlan, credentials: Credentials, cluster: ClusterSet
         "PANHUB_VIEW": cluster.view,
         "PANHUB_LISTEN": cluster.listen,
         "PANHUB_READ_ONLY_PATHS": "\n".join(map(str, cluster.read_only_paths)),
+        "PANHUB_APPTAINER": str(cluster.apptainer or ""),
         # Slurm 22.05 to 23.02: srun does not take it over from the job.
         "SRUN_CPUS_PER_TASK": str(plan.size.cpus),
     }

@@ -96,6 +96,14 @@ class ClusterSettings(Closed):
             "of links (nothing kept apart but by file permissions), or the first of these that works."
         ),
     )
+    apptainer: PurePosixPath | None = Field(
+        default=None,
+        description=(
+            "Program apptainer (1.1 or newer) on the nodes, for environments in an image; null takes the one "
+            "in the path of the job, which modules of the environment may set."
+        ),
+        examples=["/software/apptainer/bin/apptainer"],
+    )
     modules_init: PurePosixPath | None = Field(
         default=None, description="Shell file on the nodes that defines `module`; needed for module lists."
     )

@@ -19,10 +19,17 @@ import psutil
 
 from hub.demo.slurm.release import SlurmDemoError
 
-_MEMORY = """
+_DEVICES_AND_MEMORY = """
 set -e
 memory=$1
 shift
+# As udev makes it on a node; apptainer mounts images by it. In a container it may be root's alone.
+if [ -c /dev/fuse ]; then
+  held=$(mktemp -d)
+  mknod -m 666 "$held/fuse" c 10 229
+  mount --bind "$held/fuse" /dev/fuse
+  rm -r "$held"
+fi
 if [ -n "$memory" ]; then
   held=$(mktemp -d)
   mount --bind "$memory" "$held"
@@ -90,7 +97,7 @@ class Namespace:
         memory = "" if self._memory is None else str(self._memory)
         unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child"]
         self._keeper = subprocess.Popen(
-            [*unshare, "bash", "-c", _MEMORY + script, "keeper", memory, *words],
+            [*unshare, "bash", "-c", _DEVICES_AND_MEMORY + script, "keeper", memory, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

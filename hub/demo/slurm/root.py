@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def prepare_root(release: Release, cache: Path | None = None) -> Path | None:
     root = folder / f"slurm-{release.name}"
     suites = [release.suite, *([release.client_suite] if release.client_suite else [])]
     stamp = f"{' '.join((*suites, *PACKAGES, *_EXTRA))}\n"
-    with _lock(folder, f"slurm-{release.name}"):
+    with locked(folder, f"slurm-{release.name}"):
         if _is_complete(root, stamp):
             return root
         part = folder / f".slurm-{release.name}.part"
@@ -94,11 +94,11 @@ def _make(root: Path, suite: str, client_suite: str | None) -> None:
     if debootstrap is None:
         raise SlurmDemoError("debootstrap is needed (Debian package debootstrap).")
     log = root.with_suffix(".log")
-    mirror = _mirror()
+    mirror = debian_mirror()
     # debootstrap knows testing by the script of unstable, which it takes for any newer name.
     script = Path("/usr/share/debootstrap/scripts") / suite
     words = [suite, str(root), mirror, *([] if script.exists() else [str(script.with_name("sid"))])]
-    _run([debootstrap, "--variant=minbase", *words], log)
+    run_logged([debootstrap, "--variant=minbase", *words], log)
     (root / "usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
     (root / "usr/sbin/policy-rc.d").chmod(0o755)
     (root / "etc/dpkg/dpkg.cfg.d/panhub").write_text(_DPKG)
@@ -106,11 +106,11 @@ def _make(root: Path, suite: str, client_suite: str | None) -> None:
     shutil.copyfile("/etc/resolv.conf", root / "etc/resolv.conf")
     install = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", "-c", _INSTALL, "install"]
     words = [str(root), mirror, client_suite or "", str(CLIENT_LIBRARY)]
-    _run([*install, *words, *PACKAGES, *_EXTRA], log)
+    run_logged([*install, *words, *PACKAGES, *_EXTRA], log)
     log.unlink(missing_ok=True)
 
 
-def _mirror() -> str:
+def debian_mirror() -> str:
     """Mirror of Debian itself that this machine's apt uses.
 
     Raises
@@ -135,16 +135,28 @@ def _acquire_options() -> str:
     return "".join(f"{line}\n" for line in done.stdout.splitlines() if "Languages" not in line)
 
 
-def _run(command: list[str], log: Path) -> None:
+def run_logged(
+    command: list[str], log: Path, *, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> None:
+    """Run a command with its output in a log. Blocking.
+
+    Raises
+    ------
+    SlurmDemoError
+        If it fails; the end of the log is in the text.
+    """
     with log.open("ab") as out:
-        done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+        done = subprocess.run(
+            command, check=False, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=cwd, env=environment
+        )
     if done.returncode != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
         raise SlurmDemoError(f"{command[0]} failed with code {done.returncode}. The end of {log}:\n{tail}")
 
 
 @contextmanager
-def _lock(folder: Path, name: str) -> Iterator[None]:
+def locked(folder: Path, name: str) -> Iterator[None]:
+    """Keep other processes from making the same part of the cache."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{name}.lock").open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

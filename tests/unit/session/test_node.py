@@ -67,6 +67,8 @@ def start_of(kind="bubblewrap", **environment):
 def test_what_is_missing_in_the_jobs_environment_is_named():
     job = NodeJob.read(JOB_ENVIRONMENT)
     assert job.read_only_paths == (Path("/opt/a b"), Path("/opt/c"))
+    assert job.apptainer == "apptainer"
+    assert NodeJob.read({**JOB_ENVIRONMENT, "PANHUB_APPTAINER": "/opt/a/apptainer"}).apptainer[0] == "/"
     for name in ("PANHUB_LAUNCH_ID", "JUPYTERHUB_API_TOKEN", "HOME"):
         less = {key: value for key, value in JOB_ENVIRONMENT.items() if key != name}
         with pytest.raises(exits.SessionFailedError, match=name):
@@ -99,9 +101,35 @@ def test_an_image_keeps_its_own_search_path():
     assert found["environment"]["PATH"] == "/envs/core/bin:/opt/panhub/run/bin:/usr/local/bin:/usr/bin:/bin"
     assert found["environment"]["PYTHONPATH"] == "/opt/panhub/session/python"
     assert found["inherited"] == ["LD_LIBRARY_PATH"]
+    assert start_of("apptainer", TZ="Asia/Tokyo")["environment"]["TZ"] == "Asia/Tokyo"
     command = node.first_command(SPEC, a_view("apptainer", apptainer=["/usr/bin/apptainer", "exec", "i.sif"]))
     assert command[:4] == ["/usr/bin/apptainer", "exec", "i.sif", "/envs/core/bin/python"]
     assert not any("token" in word for word in command)
+
+
+@pytest.mark.parametrize(
+    ("target", "zone"),
+    [("/usr/share/zoneinfo/Europe/Paris", "Europe/Paris"), ("../usr/share/zoneinfo/UTC", "UTC"), (None, "")],
+)
+def test_an_image_is_told_the_nodes_time_zone(tmp_path, target, zone):
+    link = tmp_path / "localtime"
+    if target is None:
+        link.touch()
+    else:
+        link.symlink_to(target)
+    assert nodejob.time_zone(link) == zone
+
+
+def test_what_a_module_sets_shows_nothing_more_in_a_container():
+    given = {
+        "APPTAINER_BIND": "/data",
+        "SINGULARITY_BINDPATH": "/data",
+        "APPTAINERENV_X": "1",
+        "APPTAINER_TMPDIR": "/scratch",
+        "PATH": "/bin",
+    }
+    node.forget_settings(given)
+    assert given == {"APPTAINER_TMPDIR": "/scratch", "PATH": "/bin"}
 
 
 def test_apptainer_shows_exactly_what_is_named_whatever_the_names_are():
@@ -119,8 +147,10 @@ def test_apptainer_shows_exactly_what_is_named_whatever_the_names_are():
         "type=bind,source=/s/p,destination=/data/p",
         'type=bind,"source=/s/a,b","destination=/data/a,b/c",ro',
     ]
-    assert words[0] == "exec"
+    assert words[:2] == ["--quiet", "exec"]
     assert {"--containall", "--nv"} <= set(words)
+    # A site's apptainer.conf may show all data in every container ("bind path").
+    assert words[words.index("--no-mount") + 1] == "bind-paths,hostfs"
     assert words[-1] == "/images/a.sif"
 
 
