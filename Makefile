@@ -78,7 +78,7 @@ DESKTOP_PACKAGES = tigervnc-standalone-server tigervnc-tools x11-xkb-utils x11-x
   fonts-dejavu-core libgl1-mesa-dri libegl1 libopengl0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 \
   libxcb-shape0 libxkbcommon-x11-0 mesa-utils
 CI_PACKAGES = bubblewrap chromium postgresql openjdk-17-jre-headless maven fonts-dejavu-core \
-  $(DESKTOP_PACKAGES) $(SLURM_PACKAGES)
+  $(DESKTOP_PACKAGES) $(SLURM_PACKAGES) xrdp openssh-server
 
 # Their daemons are not started (invoke-rc.d(8)): demo and tests run their own.
 INSTALL_PACKAGES = @missing=; for package in $(1); do \
