@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from collections.abc import Callable, Iterator
@@ -109,6 +110,7 @@ class Connection:
             entered.writer,
             decision=self.decision,
             rest=entered.rest,
+            greets=False,
             on_input=had_input,
         )
         return self._pump
@@ -121,6 +123,7 @@ class Connections:
         self.life = secrets.token_hex(8)
         self._by_id: dict[str, Connection] = {}
         self._places: dict[str, int] = {}
+        self._left = asyncio.Event()
 
     def __len__(self) -> int:
         """How many are open."""
@@ -160,6 +163,7 @@ class Connections:
             yield
         finally:
             del self._by_id[connection.id]
+            self._left.set()
             on_change()
 
     def of(self, username: str, desktop: str) -> list[Connection]:
@@ -180,6 +184,12 @@ class Connections:
             connection = self._by_id.get(state.connection)
             if connection is not None:
                 connection.decide(decisions.get(state.connection, _UNKNOWN))
+
+    async def all_gone(self) -> None:
+        """Wait until none is open."""
+        while self._by_id:
+            self._left.clear()
+            await self._left.wait()
 
     def end(self, end: ConnectionEnd, *, desktop: str | None = None) -> None:
         """End all, or all at one desktop."""

@@ -14,7 +14,7 @@ import contextlib
 import logging
 import time
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -33,6 +33,9 @@ _MAKE_S = 20.0
 
 _ASK_AGAIN_S = (0.3, 0.7, 1.5, 2.5)
 """A session's server that does not answer is asked again after these pauses: its node may be busy."""
+
+MOST_HANDSHAKES = 16
+"""Handshakes with guacd at once: it starts a process for each."""
 
 _INPUT_EVERY_S = 10.0
 _LEAVE_S = 1.0
@@ -61,11 +64,11 @@ class GuacdPort(Protocol):
     """The ways to and from guacd."""
 
     async def connect(self) -> tuple[StreamReader, StreamWriter]:
-        """Open a connection to guacd; OSError if it is not there."""
+        """Open a connection to guacd; `GuacdError` if it is not there."""
         ...
 
     async def join(self) -> JoinPoint:
-        """Open a one-shot listener where guacd reaches it; OSError if that is not possible."""
+        """Open a one-shot listener where guacd reaches it; `GuacdError` if it is not there."""
         ...
 
 
@@ -85,9 +88,16 @@ class Room:
     """
 
     def __init__(
-        self, target: Target, guacd: GuacdPort, on_end: Callable[[CarryEnd], None], keep: Keep
+        self,
+        target: Target,
+        guacd: GuacdPort,
+        *,
+        on_end: Callable[[CarryEnd], None],
+        keep: Keep,
+        slots: asyncio.Semaphore,
     ) -> None:
-        self._target, self._guacd, self._on_end, self._keep = target, guacd, on_end, keep
+        self._target, self._guacd = target, guacd
+        self._on_end, self._keep, self._slots = on_end, keep, slots
         self._turn = asyncio.Lock()
         self._display: _Display | None = None
         self._told_input = float("-inf")
@@ -122,16 +132,25 @@ class Room:
         self._keep(self._display.carrier.tell_input())
 
     async def _join(self, display: _Display, facts: ClientFacts, decision: Decision, name: str) -> Entered:
-        reader, writer = await _connect(self._guacd)
         values = restrictions(decision)
-        try:
-            joined = await handshake(
-                reader, writer, select=display.connected.id, values=values, client=facts, name=name
-            )
-        except BaseException:
-            writer.close()
-            raise
+        reader, writer, joined = await self._shake(display.connected.id, values, facts, name)
         return Entered(reader, writer, joined.rest)
+
+    async def _shake(
+        self, select: str, values: Mapping[str, str], facts: ClientFacts, name: str = ""
+    ) -> tuple[StreamReader, StreamWriter, Connected]:
+        """A connection to guacd with its handshake done; not too many at once."""
+        async with self._slots:
+            try:
+                reader, writer = await self._guacd.connect()
+            except OSError as error:
+                raise guacd_gone() from error
+            try:
+                done = await handshake(reader, writer, select=select, values=values, client=facts, name=name)
+            except BaseException:
+                writer.close()
+                raise
+            return reader, writer, done
 
     @asynccontextmanager
     async def _made(self, facts: ClientFacts) -> AsyncIterator[_Display]:
@@ -178,13 +197,10 @@ class Room:
             raise guacd_gone() from error
         carrying = self._keep(self._carry(carrier, join))
         try:
-            reader, writer = await _connect(self._guacd)
+            where = {"hostname": join.host, "port": str(join.port)}
+            values = {**self._target.values, **carrier.values, **where}
+            reader, writer, connected = await self._shake(self._target.protocol, values, facts)
             try:
-                where = {"hostname": join.host, "port": str(join.port)}
-                values = {**self._target.values, **carrier.values, **where}
-                connected = await handshake(
-                    reader, writer, select=self._target.protocol, values=values, client=facts
-                )
                 await until_drawn(reader, connected.rest)
             except BaseException:
                 writer.close()
@@ -237,13 +253,20 @@ class Rooms:
         self._rooms: dict[str, Room] = {}
         self._inside: dict[Room, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._slots = asyncio.Semaphore(MOST_HANDSHAKES)
 
     @contextmanager
     def held(self, desktop: str, target: Target) -> Iterator[Room]:
         """Hold the room of a desktop, as long as one window is in it or on its way."""
         room = self._rooms.get(desktop)
         if room is None:
-            room = Room(target, self._guacd, lambda end: self._on_end(desktop, end), self._keep)
+            room = Room(
+                target,
+                self._guacd,
+                on_end=lambda end: self._on_end(desktop, end),
+                keep=self._keep,
+                slots=self._slots,
+            )
             self._rooms[desktop] = room
         self._inside[room] = self._inside.get(room, 0) + 1
         try:
@@ -274,13 +297,6 @@ def restrictions(decision: Decision) -> dict[str, str]:
         "disable-copy": "true" if not decision.may_copy else "",
         "disable-paste": "true" if is_viewer else "",
     }
-
-
-async def _connect(guacd: GuacdPort) -> tuple[StreamReader, StreamWriter]:
-    try:
-        return await guacd.connect()
-    except OSError as error:
-        raise guacd_gone() from error
 
 
 async def _leave(writer: StreamWriter) -> None:
