@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hub.pages import allocations, home, newsession, streams, usagepage
+from hub.desktop.models import DESKTOP_PATTERN
+from hub.pages import allocations, desktops, home, newsession, streams, usagepage
 from hub.static.collect import static_folder
 
 if TYPE_CHECKING:
     from hub.app import App
 
 _LAUNCH = r"(?P<launch_id>[0-9a-f]{16})"
+_DESKTOP = rf"(?P<desktop>{DESKTOP_PATTERN})"
 _KEY = r"(?P<key>[^/]{1,120})"
 
 
@@ -21,6 +23,8 @@ def page_routes(app: App) -> list[Any]:
         "/new": newsession.NewPage,
         "/launch": newsession.LaunchLinkPage,
         f"/launches/{_LAUNCH}": home.ProgressPage,
+        f"/desktops/{_DESKTOP}": desktops.DesktopPage,
+        "/invitations": desktops.InvitationPage,
         "/data": newsession.DataPage,
         "/templates": newsession.TemplatesPage,
         "/usage": usagepage.UsagePage,

@@ -547,3 +547,15 @@ class OperateView:
     places: tuple[tuple[str, str], ...] = ()
     days: int = 30
     edit: AllocationEdit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DesktopPageView:
+    """The page of a desktop: the same for everybody, whether there is such a desktop or not.
+
+    ``launch`` is its launch id where it is a session, else empty; ``service`` the path of the tunnel's service.
+    """
+
+    desktop: str
+    launch: str
+    service: str

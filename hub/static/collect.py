@@ -24,22 +24,52 @@ _HASH_LENGTH = 12
 LIBRARIES = {
     "htmx.js": "htmx.org/dist/htmx.min.js",
     "echarts.js": "echarts/dist/echarts.common.min.js",
+    "guacamole.js": "guacamole-common-js/dist/esm/guacamole-common.min.js",
 }
 """Logical name → file in ``node_modules``."""
 
+_NOTICES = {"guacamole.js": "Apache Guacamole, guacamole-common-js. Licensed under the Apache License, 2.0."}
+"""Notices of libraries whose minified file lost its own."""
+
 STYLES = {
-    "panhub.css": ("tokens", "base", "components", "pages", "places"),
+    "panhub.css": ("tokens", "base", "components", "pages", "places", "sharing"),
+    "desktop.css": ("desktop",),
     "hub.css": ("tokens", "hub"),
 }
 """Stylesheet → its parts in ``src/css``, in order. ``hub.css`` dresses the hub's own pages."""
 
-SCRIPTS = ("theme.js", "times.js", "app.js", "form.js", "progress.js", "usage.js")
+SCRIPTS = (
+    "theme.js",
+    "times.js",
+    "app.js",
+    "form.js",
+    "progress.js",
+    "usage.js",
+    "elements.js",
+    "asking.js",
+    "sharing.js",
+    "cards.js",
+    "invitation.js",
+    "desktop-guacamole.js",
+    "desktop-tunnel.js",
+    "desktop-words.js",
+    "desktop-link.js",
+    "desktop-picture.js",
+    "desktop-screens.js",
+    "desktop-pointer.js",
+    "desktop-keyboard.js",
+    "desktop-keys.js",
+    "desktop-clipboard.js",
+    "desktop-files.js",
+    "desktop-panels.js",
+    "desktop.js",
+)
 """Our scripts in ``src/js``; one that imports another comes after it."""
 
 ICONS = tuple((_SOURCES / "icons.txt").read_text(encoding="utf-8").split())
 """Names in bootstrap-icons; only these are shipped, as symbols of one file."""
 
-_IMPORT = re.compile(r'(?<=from "\./)([a-z]+\.js)(?=")')
+_IMPORT = re.compile(r'(?<=from "\./)([a-z-]+\.js)(?=")')
 _SVG = re.compile(r"<svg[^>]*>(.*)</svg>", re.DOTALL)
 
 
@@ -87,7 +117,7 @@ def _contents(modules: Path) -> dict[str, str]:
     """Text of every file by logical name, in an order in which imports come first."""
     icons = modules / "bootstrap-icons" / "icons"
     return {
-        **{name: _read(modules / path) for name, path in LIBRARIES.items()},
+        **{name: _notice(name) + _read(modules / path) for name, path in LIBRARIES.items()},
         **{
             name: "\n".join(_read(_SOURCES / "css" / f"{part}.css") for part in parts)
             for name, parts in STYLES.items()
@@ -100,6 +130,10 @@ def _contents(modules: Path) -> dict[str, str]:
 
 def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
+
+
+def _notice(name: str) -> str:
+    return f"/*! {_NOTICES[name]} */\n" if name in _NOTICES else ""
 
 
 def _hashed_name(name: str, data: bytes) -> str:

@@ -33,7 +33,7 @@ def test_each_file_is_there_under_a_name_with_its_hash(modules, tmp_path):
     manifest = collect(modules, out)
     assert load_manifest(out) == manifest
     for hashed in manifest.values():
-        assert re.fullmatch(r"[a-z]+\.[0-9a-f]{12}\.(js|css|svg)", hashed)
+        assert re.fullmatch(r"[a-z-]+\.[0-9a-f]{12}\.(js|css|svg)", hashed)
         assert (out / hashed).is_file()
 
 

@@ -1,0 +1,330 @@
+// Who may see and use a session, and how is that given and taken back? One view, on the desktop's page and on
+// every session's card; all that it does is asked of the service, whose state it shows.
+import { ask, follow, wordsOf } from "./asking.js";
+import { announce, badge, button, icon, make, refill } from "./elements.js";
+import { localTime } from "./times.js";
+
+export const ROLES = { viewer: "may see", control: "may take control", owner: "owner" };
+const HOURS = [
+  [1, "1 hour"],
+  [8, "8 hours"],
+  [24, "1 day"],
+  [168, "1 week"],
+];
+const LEAVING = [
+  ["lock", "Others go on seeing; nobody has control"],
+  ["disconnect", "Others are disconnected"],
+  ["stay", "Others go on as they are"],
+];
+
+/** The view of one desktop's sharing; `show(state)` fills it. */
+export class Sharing {
+  element = make("div", { className: "sharing" });
+  #api;
+  #state = null;
+  #people = make("ul", { className: "people" });
+  #requests = make("ul", { className: "people asking" });
+  #links = make("ul", { className: "people" });
+  #fresh = make("div", { className: "fresh-link", hidden: true });
+  #problem = make("p", { className: "banner tone-bad", role: "alert", hidden: true });
+  #confirm = make("div", { className: "refusal tone-warn", role: "alertdialog", "aria-label": "Please confirm", hidden: true });
+  #names = make("datalist", { id: "sharing-names" });
+  #team = make("div", { className: "row tight team" });
+  #manage;
+  #notes = make("p", { className: "hint" });
+
+  constructor(api) {
+    this.#api = api;
+    this.#manage = this.#management();
+    this.element.append(this.#problem, this.#confirm, this.#requests, this.#people, this.#manage, this.#notes);
+    this.#manage.hidden = true;
+  }
+
+  show(state) {
+    const asked = new Set(this.#state?.requests.map((request) => request.id));
+    const isFirst = this.#state === null;
+    this.#state = state;
+    const { may_manage: mayManage } = state.me;
+    this.#manage.hidden = !mayManage;
+    refill(this.#requests, state.requests.map((request) => this.#request(request)));
+    this.#requests.hidden = !state.requests.length;
+    refill(this.#people, this.#everybody().map((person) => this.#person(person)));
+    this.#notes.textContent = notes(state);
+    if (!mayManage) return;
+    refill(this.#links, state.invitations.map((invitation) => this.#invitation(invitation)));
+    for (const radio of this.#manage.querySelectorAll("[name=leaving]")) radio.checked = radio.value === state.when_owner_leaves;
+    this.#manage.querySelector(".leaving").hidden = state.kind !== "session" || !state.has_picture;
+    for (const request of state.requests)
+      if (!asked.has(request.id)) announce(`${request.name} asks ${request.role === "control" ? "for control" : "to see"}.`);
+    if (isFirst) void this.#suggest();
+  }
+
+  /** People of the desktop and members who are not here, each once. */
+  #everybody() {
+    const { people, members, owner } = this.#state;
+    const byName = new Map(people.map((person) => [person.username, { ...person }]));
+    for (const member of members)
+      byName.set(member.username, { is_here: false, has_control: false, ...byName.get(member.username), ...member });
+    return [...byName.values()].sort((a, b) => (b.username === owner?.username) - (a.username === owner?.username) || a.name.localeCompare(b.name));
+  }
+
+  #person(person) {
+    const { me, has_picture: hasPicture } = this.#state;
+    const isMe = person.username === me.username;
+    const isMember = this.#state.members.some((member) => member.username === person.username);
+    const actions = [];
+    const act = (label, key, call, look = "small quiet") =>
+      button(label, () => this.#do(call), { look, "data-key": `${key}:${person.username}`, "aria-label": `${label}: ${person.name}` });
+    if (hasPicture && person.is_here && !isMe && person.role !== "viewer" && !person.has_control && (me.role === "owner" || me.has_control))
+      actions.push(act("Give control", "control", () => this.#ask("POST", "control", { to: person.username })));
+    if (hasPicture && person.has_control && !isMe && me.role === "owner")
+      actions.push(act("Take control back", "take", () => this.#ask("POST", "control", { to: me.username }), "small"));
+    if (isMember && me.may_manage) {
+      const other = person.role === "viewer" ? "control" : "viewer";
+      const label = other === "control" ? "Let take control" : "Let see only";
+      actions.push(act(label, "role", () => this.#invite(person.username, other)));
+      actions.push(act("Remove", "remove", () => this.#ask("DELETE", `members/${encodeURIComponent(person.username)}`)));
+    }
+    return make(
+      "li",
+      {},
+      make("span", { className: `face${person.is_here ? " is-here" : ""}`, "aria-hidden": "true" }, initial(person.name)),
+      make(
+        "span",
+        { className: "who" },
+        make("strong", {}, person.name),
+        isMe && make("span", { className: "muted" }, " (you)"),
+        make("span", { className: "hint" }, `${person.username} · ${ROLES[person.role]}${person.is_here ? " · here now" : ""}`),
+        person.warning && make("span", { className: "hint tone-warn" }, icon("exclamation-triangle"), `May not read ${person.warning} otherwise`),
+      ),
+      person.has_control && badge("has control", "accent", "cursor"),
+      make("span", { className: "row end" }, actions),
+    );
+  }
+
+  #request(request) {
+    const wants = request.role === "control" ? "asks for control" : "asks to see";
+    const answer = (label, value, look = "small") =>
+      button(label, () => this.#answer(request, value), { look, "data-key": `${value}:${request.id}`, "aria-label": `${label}: ${request.name}` });
+    return make(
+      "li",
+      {},
+      make("span", { className: "face", "aria-hidden": "true" }, initial(request.name)),
+      make(
+        "span",
+        { className: "who" },
+        make("strong", {}, request.name),
+        ` ${wants}`,
+        make("span", { className: "hint" }, request.username),
+        request.warning && make("span", { className: "hint tone-warn" }, icon("exclamation-triangle"), `May not read ${request.warning} otherwise`),
+      ),
+      make("span", { className: "row end wrap" }, answer("Let see", "viewer", "small primary"), answer("Let take control", "control"), answer("Refuse", "refuse", "small quiet")),
+    );
+  }
+
+  #invitation(invitation) {
+    const words = invitation.used_by
+      ? `used by ${invitation.used_by}`
+      : `for one person, until ${localTime(new Date(invitation.expires_at), "moment")}`;
+    return make(
+      "li",
+      {},
+      make("span", { className: "face" }, icon("link-45deg")),
+      make("span", { className: "who" }, make("strong", {}, `Link: ${ROLES[invitation.role]}`), make("span", { className: "hint" }, words)),
+      make(
+        "span",
+        { className: "row end" },
+        !invitation.used_by &&
+          button("Take back", () => this.#do(() => this.#ask("DELETE", `invitations/${invitation.id}`)), { look: "small quiet", "data-key": `link:${invitation.id}` }),
+      ),
+    );
+  }
+
+  #management() {
+    const name = make("input", { className: "input", name: "username", required: true, maxLength: 32, autocomplete: "off", spellcheck: false, list: "sharing-names", "aria-label": "User name", placeholder: "User name", autocapitalize: "none" });
+    const role = roleChoice("invite-role");
+    const invite = make(
+      "form",
+      { className: "invite", "aria-label": "Invite a person" },
+      make("h3", {}, "Invite a person"),
+      make("div", { className: "row" }, name, make("button", { className: "button primary" }, icon("person-plus"), "Invite")),
+      this.#names,
+      this.#team,
+      role,
+    );
+    invite.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const username = name.value.trim();
+      void this.#invite(username, chosen(role)).then((isDone) => isDone && (name.value = ""));
+    });
+    const hours = make("select", { className: "input short", "aria-label": "How long the link may be used" }, HOURS.map(([value, text]) => make("option", { value, selected: value === 24 }, text)));
+    const linkRole = roleChoice("link-role");
+    const links = make(
+      "form",
+      { className: "invite", "aria-label": "Make a link" },
+      make("h3", {}, "Or make a link"),
+      make("p", { className: "hint" }, "It lets one person in who can sign in here, once. Send it only to whom it is meant for."),
+      make("div", { className: "row" }, hours, make("button", { className: "button" }, icon("link-45deg"), "Make a link")),
+      linkRole,
+      this.#fresh,
+      this.#links,
+    );
+    links.addEventListener("submit", (event) => {
+      event.preventDefault();
+      void this.#do(async () => this.#showLink(await this.#ask("POST", "invitations", { role: chosen(linkRole), hours: Number(hours.value) })));
+    });
+    const leaving = make(
+      "fieldset",
+      { className: "leaving" },
+      make("legend", {}, "When you leave"),
+      LEAVING.map(([value, text]) =>
+        make("label", { className: "choice" }, make("input", { type: "radio", name: "leaving", value, onclick: () => this.#do(() => this.#ask("PATCH", "policy", { when_owner_leaves: value })) }), make("span", { className: "choice-text" }, text)),
+      ),
+    );
+    return make("div", { className: "manage" }, invite, links, leaving);
+  }
+
+  #showLink({ url }) {
+    const field = make("input", { className: "input", readOnly: true, value: url, "aria-label": "The link", onclick: () => field.select() });
+    const copy = button("Copy", async () => {
+      field.select();
+      try {
+        await navigator.clipboard.writeText(url);
+        copy.lastChild.textContent = "Copied";
+        announce("The link was copied.");
+      } catch {
+        document.execCommand("copy");
+      }
+    }, { name: "copy" });
+    this.#fresh.replaceChildren(make("p", { className: "hint" }, "It is shown only now:"), make("div", { className: "row" }, field, copy));
+    this.#fresh.hidden = false;
+    field.focus();
+    field.select();
+  }
+
+  /** Members of the team whom the service proposes; without an answer there is the field alone. */
+  async #suggest() {
+    let items = [];
+    try {
+      items = (await ask("GET", `${this.#api}/suggestions`))?.items ?? [];
+    } catch {
+      return;
+    }
+    this.#names.replaceChildren(...items.map((person) => make("option", { value: person.username }, person.name)));
+    const members = new Set([...this.#everybody().map((person) => person.username)]);
+    const left = items.filter((person) => !members.has(person.username)).slice(0, 8);
+    const pick = (person) => {
+      const field = this.element.querySelector("[name=username]");
+      field.value = person.username;
+      field.focus();
+    };
+    this.#team.replaceChildren(
+      ...(left.length ? [make("span", { className: "hint" }, "Of the team:")] : []),
+      ...left.map((person) => button(person.name, () => pick(person), { look: "small", "data-key": `team:${person.username}` })),
+    );
+  }
+
+  #invite(username, role, confirm = false) {
+    return this.#confirmed(
+      (isSure) => this.#ask("POST", "members", { username, role, confirm: isSure }),
+      confirm,
+      `Let ${username} in all the same`,
+    );
+  }
+
+  #answer(request, answer) {
+    return this.#confirmed(
+      (isSure) => this.#ask("POST", `requests/${request.id}`, { answer, confirm: isSure }),
+      false,
+      `Let ${request.name} in all the same`,
+    );
+  }
+
+  /** Do what may need a second word of the owner, for somebody who may not read the data. */
+  async #confirmed(call, isSure, label) {
+    this.#confirm.hidden = true;
+    try {
+      await call(isSure);
+      this.#problem.hidden = true;
+      return true;
+    } catch (error) {
+      if (isSure || !error.code?.includes("confirm")) {
+        this.#complain(error);
+        return false;
+      }
+      this.#problem.hidden = true;
+      const close = () => (this.#confirm.hidden = true);
+      const yes = button(label, () => void this.#confirmed(call, true, label).then(close), { look: "danger" });
+      this.#confirm.replaceChildren(
+        make("h3", {}, icon("exclamation-triangle"), "They may not read this data"),
+        make("p", {}, `${error.message} What is open on the screen is seen by them. Let them in only if you may show it.`),
+        make("div", { className: "row" }, yes, button("Do not", close, { look: "quiet" })),
+      );
+      this.#confirm.hidden = false;
+      yes.focus();
+      return false;
+    }
+  }
+
+  async #do(call) {
+    try {
+      await call();
+      this.#problem.hidden = true;
+    } catch (error) {
+      this.#complain(error);
+    }
+  }
+
+  #complain(error) {
+    this.#problem.textContent = wordsOf(error);
+    this.#problem.hidden = false;
+  }
+
+  #ask(method, path, body) {
+    return ask(method, `${this.#api}/${path}`, body);
+  }
+}
+
+function notes(state) {
+  const lab = "Whoever may take control also gets its JupyterLab, which acts as the owner: it reads, changes and deletes what the owner may.";
+  if (!state.has_picture) return `${lab} Who may only see has no way into JupyterLab.`;
+  const control = "One person has control at a time: mouse, keys and clipboard are theirs, and what they do is done as the owner.";
+  return state.kind === "session" ? `${control} The owner can take it back at any moment. ${lab}` : control;
+}
+
+function roleChoice(name) {
+  const one = (value, title, why) =>
+    make("label", { className: "segment" }, make("input", { type: "radio", name, value, checked: value === "viewer" }), make("span", { className: "segment-text" }, make("span", { className: "segment-title" }, title), make("span", { className: "segment-detail" }, why)));
+  return make("div", { className: "segments", role: "radiogroup", "aria-label": "What they may do" }, one("viewer", "See", "watching only"), one("control", "Take control", "type and click as you"));
+}
+
+const chosen = (group) => group.querySelector("input:checked").value;
+const initial = (name) => [...name][0]?.toUpperCase() ?? "?";
+
+/** Open the dialogue for a session of the home page; it is live while it is open. */
+export function openSharing(api, title) {
+  const sharing = new Sharing(api);
+  const ending = new AbortController();
+  const waiting = make("p", { className: "muted" }, "Looking who is here …");
+  const close = () => dialog.close();
+  const heading = make("h2", { id: "sharing-title" }, `Share “${title}”`);
+  const dialog = make(
+    "dialog",
+    { className: "dialog", "aria-labelledby": "sharing-title" },
+    make("header", { className: "dialog-head" }, heading, make("button", { type: "button", className: "icon-button", "aria-label": "Close", onclick: close }, icon("x-lg"))),
+    make("div", { className: "dialog-body" }, waiting, sharing.element),
+  );
+  dialog.addEventListener("close", () => {
+    ending.abort();
+    dialog.remove();
+  });
+  dialog.addEventListener("click", (event) => event.target === dialog && close());
+  document.body.append(dialog);
+  dialog.showModal();
+  const show = (state) => {
+    waiting.remove();
+    sharing.show(state);
+  };
+  ask("GET", api).then(show, (error) => (waiting.textContent = wordsOf(error)));
+  follow(api, { onstate: show, signal: ending.signal });
+}
