@@ -22,6 +22,8 @@ from hub.backends import Backends, make_backends
 from hub.catalogue.files import FilesCatalogue
 from hub.catalogue.layout import LAYOUTS
 from hub.database import Database
+from hub.desktop import capability
+from hub.desktop.settings import DesktopSettings
 from hub.identity import persons
 from hub.identity.accounts import make_resolver
 from hub.identity.models import Person
@@ -52,6 +54,9 @@ from hub.settings import (
     Settings,
     read_secret,
 )
+from hub.sharing.directory import DesktopDirectory
+from hub.sharing.service import Sharing
+from hub.sharing.sessions import Sessions
 from hub.static.collect import load_manifest, static_folder
 from profiles.loader import Profiles, load_profiles
 from quota.ledger import Ledger
@@ -133,6 +138,12 @@ class App:
             db=self.db, books=self.books, runner=self.runner, hand_over=self.hand_over, grace=grace
         )
         self.recheck = AccessRecheck(db=self.db, runner=self.runner, access=self.access)
+        self.sharing: Sharing | None = None
+        self.desktop_secret = self._desktop_key = ""
+        if settings.desktop is not None:
+            self.sharing = self._make_sharing(settings.desktop)
+            self.desktop_secret = read_secret(settings.desktop.secret_file)
+            self._desktop_key = capability.public_text(settings.desktop.key_file)
         self.renderer = Renderer(
             self.prefix, load_manifest(static_folder()), settings.site.name, support=settings.site.support
         )
@@ -146,6 +157,19 @@ class App:
         )
         self.hub_auth = _hub_auth(settings)
         self._loops: list[asyncio.Task[None]] = []
+
+    def _make_sharing(self, settings: DesktopSettings) -> Sharing:
+        directories: tuple[DesktopDirectory, ...] = (Sessions(self.db, self.access),)
+        return Sharing(
+            db=self.db,
+            feed=self.feed,
+            hub=self.hub_client,
+            catalogue=self.catalogue,
+            directories=directories,
+            settings=settings,
+            invitation_page=f"{self.public_url}{self.prefix}/invitations",
+            recheck_s=self.settings.sessions.recheck_access_s,
+        )
 
     def web(self) -> Application:
         """The tornado application."""
@@ -167,6 +191,7 @@ class App:
             "PANHUB_SESSIONS_URL": f"{self.prefix}/",
             "PANHUB_WARN_BEFORE_S": warnings,
             **(idle.environment if idle else {}),
+            **({"PANHUB_DESKTOP_KEY": self._desktop_key} if self._desktop_key else {}),
         }
 
     async def start(self) -> None:
@@ -183,6 +208,8 @@ class App:
             asyncio.create_task(every(self.idle.period_s, "idle", self.idle.look)),
             asyncio.create_task(self.planner.warm_up()),
         ]
+        if self.sharing is not None:
+            self.sharing.start()
 
     async def owner_of(self, launch: Launch) -> Person:
         """The person whose launch it is.
@@ -214,6 +241,8 @@ class App:
         for task in self._loops:
             task.cancel()
         await asyncio.gather(*self._loops, return_exceptions=True)
+        if self.sharing is not None:
+            await self.sharing.aclose()
         await self.watcher.aclose()
         await self.reconciler.aclose()
         if self.settings.service.stop_sessions_at_exit:

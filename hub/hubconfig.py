@@ -28,6 +28,9 @@ _WORST_QUEUE_S = 10 * 365 * 24 * 3600
 """The hub counts waiting in a queue into its limit for a start, so it has none that anybody meets; the
 engine has the real limits."""
 
+_SHARING_SCOPES = ("shares", "access:servers")
+"""The hub lets nobody share what they may not open themselves."""
+
 
 def configure(c: Any, settings: Settings) -> None:
     """Set all traits of the hub that PaNHub needs."""
@@ -99,7 +102,13 @@ def configure(c: Any, settings: Settings) -> None:
             {
                 "name": "panhub-service",
                 "services": [SERVICE_NAME],
-                "scopes": ["list:users", "read:servers", "start:servers", "delete:servers"],
+                "scopes": [
+                    "list:users",
+                    "read:servers",
+                    "start:servers",
+                    "delete:servers",
+                    *(_SHARING_SCOPES if settings.desktop and settings.desktop.sharing.lab else ()),
+                ],
             },
         ],
     )

@@ -1,7 +1,8 @@
-"""The hub's REST API, as far as the service needs it: start, list and remove servers.
+"""The hub's REST API, as far as the service needs it: start, list, share and remove servers.
 
 The service's token has just the scopes for that (``list:users, read:servers, start:servers,
-delete:servers``). A 5xx or no answer means *unknown*: the caller looks again later.
+delete:servers``; with desktops ``shares`` and ``access:servers``). A 5xx or no answer means *unknown*:
+the caller looks again later.
 """
 
 from __future__ import annotations
@@ -103,12 +104,25 @@ class HubClient:
         # 202: the hub is stopping it; the record goes with a later call.
         return _read(reply, done={204, 404})
 
+    async def share_server(self, owner: str, server_name: str, username: str) -> HubReply:
+        """Let a person into somebody else's server. A server that the hub does not have yet is refused."""
+        reply = await self._call("POST", self._shares(owner, server_name), {"user": username})
+        return _read(reply, done={200, 201})
+
+    async def unshare_server(self, owner: str, server_name: str, username: str) -> HubReply:
+        """Take that back. A server that the hub does not have (any more) is shared with nobody."""
+        reply = await self._call("PATCH", self._shares(owner, server_name), {"user": username})
+        return _read(reply, done={200, 204, 404})
+
     def close(self) -> None:
         """Release connections."""
         self._client.close()
 
     def _server(self, username: str, server_name: str) -> str:
         return f"/users/{quote(username, safe='')}/servers/{quote(server_name, safe='')}"
+
+    def _shares(self, owner: str, server_name: str) -> str:
+        return f"/shares/{quote(owner, safe='')}/{quote(server_name, safe='')}"
 
     async def _call(
         self, method: str, path: str, body: dict[str, Any] | None, *, accept: str = "application/json"

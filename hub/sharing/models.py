@@ -207,3 +207,9 @@ class AuditOut(Closed):
     """What happened at a desktop, newest first."""
 
     items: tuple[AuditLine, ...]
+
+
+class PeopleOut(Closed):
+    """People that the owner may want to invite."""
+
+    items: tuple[NamedPerson, ...]

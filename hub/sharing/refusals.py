@@ -76,6 +76,19 @@ def not_manager() -> RequestError:
     )
 
 
+def no_owner_to_leave() -> RequestError:
+    """A workstation has no owner."""
+    return RequestError(
+        Problem(
+            "no_owner_to_leave",
+            409,
+            "Not at a workstation",
+            "A workstation has no owner who could leave.",
+            "End it for others, or take control.",
+        )
+    )
+
+
 def needs_control_role() -> RequestError:
     """A viewer did what needs the role control."""
     return RequestError(
@@ -132,7 +145,7 @@ def data_not_theirs(proposal: str) -> RequestError:
             "data_not_theirs",
             403,
             "They may not read the data",
-            f"This shows data of {proposal}, which that person may not read themselves; this site forbids it.",
+            f"This shows data of {proposal}, which that person may not read; this site forbids it.",
             "Ask the principal investigator to add them to the proposal.",
             {"proposal": proposal},
         )
@@ -211,7 +224,7 @@ def no_picture() -> RequestError:
     """A session with JupyterLab alone."""
     return RequestError(
         Problem(
-            "no_desktop",
+            "no_picture",
             409,
             "No desktop in this session",
             "This session was started without a desktop.",
