@@ -7,12 +7,13 @@ BIN = .venv/bin
 # Byte code is compiled once, at installation: see hub/demo/install.py.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo smoke demo-slurm smoke-slurm test test-slurm-testing unit lint format bench docs clean ci-packages desktop-packages slurm-packages
+.PHONY: help demo smoke demo-slurm smoke-slurm smoke-desktop test test-slurm-testing unit lint format bench docs clean ci-packages desktop-packages slurm-packages
 
 help:
 	@echo "make demo    a running hub with demo data on this machine (ARGS='--port 8100')"
 	@echo "make smoke   the demo's whole way without a browser, on free ports"
 	@echo "make demo-slurm, make smoke-slurm    the same on a Slurm of their own (Debian 12, root)"
+	@echo "make smoke-desktop    the way of a desktop: typing, guests, outsiders (ARGS=--slurm)"
 	@echo "make test    all tests; what this machine lacks is skipped with the reason"
 	@echo "make unit    the fast tests only"
 	@echo "make lint    formatting, lint and types"
@@ -35,6 +36,11 @@ demo-slurm: slurm-packages
 smoke-slurm: slurm-packages
 	@$(INSTALL) demo
 	@exec $(BIN)/panhub smoke --slurm $(ARGS)
+
+# ARGS=--slurm: on a Slurm of its own (then as root: make slurm-packages desktop-packages)
+smoke-desktop:
+	@$(INSTALL) demo
+	@exec $(BIN)/panhub smoke --desktop $(ARGS)
 
 test:
 	@$(INSTALL) dev
@@ -74,7 +80,7 @@ clean:
 # What the tests need of Debian and Ubuntu; as root. Elsewhere they skip what is missing.
 SLURM_PACKAGES = slurmctld slurmd slurmdbd slurmrestd slurm-client slurm-wlm-jwt-plugin slurm-wlm-mysql-plugin \
   munge mariadb-server debootstrap bubblewrap acl sudo python3-venv
-DESKTOP_PACKAGES = tigervnc-standalone-server tigervnc-tools x11-xkb-utils x11-xserver-utils icewm xterm \
+DESKTOP_PACKAGES = bubblewrap tigervnc-standalone-server tigervnc-tools x11-xkb-utils x11-xserver-utils icewm xterm \
   fonts-dejavu-core libgl1-mesa-dri libegl1 libopengl0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 \
   libxcb-shape0 libxkbcommon-x11-0 mesa-utils
 CI_PACKAGES = bubblewrap chromium postgresql openjdk-17-jre-headless maven fonts-dejavu-core \

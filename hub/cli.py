@@ -87,6 +87,9 @@ def _add_smoke(commands: Any) -> None:
         "--state", type=Path, help="folder of the run (default build/smoke, with --slurm in /var/lib)"
     )
     smoke.add_argument("--slurm", action="store_true", help="on a Slurm of its own (Debian, root)")
+    smoke.add_argument(
+        "--desktop", action="store_true", help="the way of a desktop instead: typing, guests, outsiders"
+    )
 
 
 def _port(text: str) -> int:
@@ -118,12 +121,21 @@ def _demo(options: argparse.Namespace) -> int:
 def _smoke(options: argparse.Namespace) -> int:
     from hub.demo.smoke import run_smoke
 
+    if options.desktop:
+        return _smoke_desktop(options)
     state = _state(options, "smoke")
     if not options.slurm:
         return run_smoke(state)
     from hub.demo.slurm.smoke import slurm_plan
 
     return run_smoke(state, slurm_plan(state))
+
+
+def _smoke_desktop(options: argparse.Namespace) -> int:
+    from hub.demo.desktopsmoke import run_desktop_smoke
+
+    state = _state(options, "smoke-desktop")
+    return run_desktop_smoke(state, _site(state) if options.slurm else None)
 
 
 def _state(options: argparse.Namespace, name: str) -> Path:

@@ -101,10 +101,15 @@ def run_smoke(state: Path, plan: Plan | None = None) -> int:
     """Run a demo of its own on free ports, walk it, and say whether all was right."""
     report = Report()
     try:
-        _forget_last_run(state)
+        forget_last_run(state)
         asyncio.run(_smoke(state, plan or Plan(WALKS), report))
     except SupervisorError as error:
         report.failures.append(str(error))
+    return told(report)
+
+
+def told(report: Report) -> int:
+    """Say whether all was right; the exit code."""
     if report.failures:
         print("\nNot all is right:")
         for failure in report.failures:
@@ -114,7 +119,7 @@ def run_smoke(state: Path, plan: Plan | None = None) -> int:
     return 0
 
 
-def _forget_last_run(state: Path) -> None:
+def forget_last_run(state: Path) -> None:
     """Start with nobody known and nothing charged; results of the last run go too."""
     for entry in state.iterdir() if state.is_dir() else ():
         if entry.name not in _KEPT:
@@ -127,7 +132,7 @@ async def _smoke(folder: Path, plan: Plan, report: Report) -> None:
     def say(line: str) -> None:
         print(f"        {line}", flush=True)
 
-    async with running_demo(folder, free_ports(), say, plan.site) as demo:
+    async with running_demo(folder, free_ports(), say, plan.site, with_desktops=False) as demo:
         print(f"        {demo.url}", flush=True)
         walks = [_walk(demo, walk, plan, report) for walk in plan.walks]
         for outcome in await asyncio.gather(*walks, return_exceptions=True):

@@ -41,7 +41,7 @@ class Visitor:
 
     def __init__(self, url: str, username: str) -> None:
         self.username = username
-        self._url = url
+        self.url = url
         self._client = httpx.AsyncClient(
             base_url=url, follow_redirects=True, timeout=60, headers={"Accept": "text/html"}
         )
@@ -111,6 +111,20 @@ class Visitor:
                 raise VisitError(f"{launch_id} is still {launch.get('state')} after {timeout_s:.0f} s")
             await asyncio.sleep(0.1)
 
+    async def files_of(self, launch: Mapping[str, Any], folder: str) -> set[str]:
+        """Names in a folder of the session's home, as its JupyterLab lists them.
+
+        Raises
+        ------
+        VisitError
+            If the session does not open or has no such folder.
+        """
+        base, headers = await self._open(launch)
+        reply = await self._client.get(f"{base}api/contents/{folder}", headers=headers)
+        if reply.status_code != 200:
+            raise VisitError(f"the folder {folder} is not there: {reply.status_code}")
+        return {entry["name"] for entry in reply.json()["content"]}
+
     async def run_notebook(self, launch: Mapping[str, Any], path: str) -> CellRun:
         """Open a session as a browser does, and run all cells of a notebook in its kernel.
 
@@ -154,8 +168,8 @@ class Visitor:
         kernel = started.json()["kernel"]["id"]
         connection = await websocket_connect(
             HTTPRequest(
-                f"{self._url}{base}api/kernels/{kernel}/channels".replace("http", "ws", 1),
-                headers={"Cookie": self._cookies(base), "Origin": self._url},
+                f"{self.url}{base}api/kernels/{kernel}/channels".replace("http", "ws", 1),
+                headers={"Cookie": self.cookies(base), "Origin": self.url},
             ),
             max_message_size=64 * 1024 * 1024,
         )
@@ -164,7 +178,30 @@ class Visitor:
         finally:
             connection.close()
 
-    def _cookies(self, base: str) -> str:
+    async def sign_in_to_tunnel(self) -> None:
+        """Get the cookie of the tunnel of desktops; it says who somebody is, and lets nobody in alone."""
+        await self._client.get("/services/desktop/login", params={"next": f"{SERVICE_PREFIX}/"})
+
+    async def open_desktop(self, desktop: str) -> httpx.Response:
+        """The page of a desktop, signed in to the tunnel on the way.
+
+        Raises
+        ------
+        VisitError
+            If the way does not end at the page.
+        """
+        page = f"{SERVICE_PREFIX}/desktops/{desktop}"
+        reply = await self._client.get("/services/desktop/login", params={"next": page})
+        if reply.status_code != 200 or reply.url.path != page:
+            raise VisitError(f"the desktop's page answered {reply.status_code} at {reply.url.path}")
+        return reply
+
+    def socket_url(self, path: str) -> str:
+        """Address of a WebSocket of the site."""
+        return f"{self.url}{path}".replace("http", "ws", 1)
+
+    def cookies(self, base: str) -> str:
+        """The cookies that a browser sends to a path."""
         fitting = [c for c in self._client.cookies.jar if base.startswith(c.path.rstrip("/"))]
         return "; ".join(f"{cookie.name}={cookie.value}" for cookie in fitting)
 
