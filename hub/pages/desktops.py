@@ -24,7 +24,9 @@ def desktop_policy(public_url: str) -> str:
     """
     parts = urlsplit(public_url)
     scheme = "wss" if parts.scheme == "https" else "ws"
-    return CONTENT_SECURITY_POLICY.replace("connect-src 'self'", f"connect-src 'self' {scheme}://{parts.netloc}")
+    return CONTENT_SECURITY_POLICY.replace(
+        "connect-src 'self'", f"connect-src 'self' {scheme}://{parts.netloc}"
+    )
 
 
 class DesktopHandler(PageHandler):

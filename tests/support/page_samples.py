@@ -34,6 +34,7 @@ from hub.pages.views import (
     DataChoices,
     DatasetChoice,
     DayUse,
+    DesktopPageView,
     Event,
     FormView,
     Grant,
@@ -1022,6 +1023,10 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     **{f"progress-{name}": _page("progress.html", progress=view) for name, view in SLURM_FAILURES.items()},
     "progress-time-limit": _page("progress.html", progress=TIME_LIMIT),
     "progress-unknown": _page("progress.html", progress=replace(READY, card=UNKNOWN)),
+    "desktop": _page(
+        "desktop.html", page=DesktopPageView("0000000000000001", "0000000000000001", "/services/desktop")
+    ),
+    "invitation": _page("invitation.html"),
     "data": _page("data.html", data=DATA),
     "data-none": _page("data.html", data=DataChoices((), query="unobtainium")),
     "templates": _page("templates.html", templates=TEMPLATES, query=""),

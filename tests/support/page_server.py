@@ -15,9 +15,11 @@ from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 from tornado.web import Application, HTTPError, RequestHandler, StaticFileHandler
 
+from hub.pages.desktops import desktop_policy, desktop_view
 from hub.pages.render import CONTENT_SECURITY_POLICY, Renderer
 from hub.static.collect import collect
-from tests.support.page_samples import PAGES, PARTS
+from tests.support.desktop_samples import Desk, SampleApi, SampleHost, SampleTunnel
+from tests.support.page_samples import PAGES, PARTS, VIEWER, XSRF
 
 PREFIX = "/services/panhub"
 ROOT = Path(__file__).parents[2]
@@ -73,6 +75,16 @@ class PartHandler(PageHandler):
         """Samples have no session to check."""
 
 
+class DesktopHandler(PageHandler):
+    """The page of any desktop, with its own policy."""
+
+    def get(self, name: str = "") -> None:
+        self.set_header("Content-Security-Policy", desktop_policy(f"http://{self.request.host}"))
+        self.set_cookie("panhub-desktop-xsrf", "2|1:0|sample", path=f"{PREFIX}/desktops/")
+        page = desktop_view(name)
+        self.finish(self.renderer.render("desktop.html", viewer=VIEWER, xsrf=XSRF, page=page))
+
+
 class EventHandler(RequestHandler):
     """A stream on which nothing happens."""
 
@@ -95,11 +107,16 @@ def make_app(static: Path) -> Application:
         PREFIX, collect(ROOT / "node_modules", static), "PaNHub", support="help@facility.example"
     )
     arguments = {"renderer": renderer}
+    desk = {"desk": Desk()}
     return Application(
         [
             (PREFIX + r"/static/(.*)", StaticFileHandler, {"path": str(static)}),
             (PREFIX + r"/parts/(.*)", PartHandler, arguments),
             (PREFIX + r"/(?:launches/[^/]*/)?events", EventHandler),
+            (PREFIX + r"/api/v1/desktops/([0-9a-f]+)(?:/(.*))?", SampleApi, desk),
+            (r"/services/desktop/tunnel", SampleTunnel, desk),
+            (r"/services/desktop/(.*)", SampleHost, desk),
+            (PREFIX + r"/desktops/([0-9a-f]{16})", DesktopHandler, arguments),
             (PREFIX + r"/(.*)", PageHandler, arguments),
         ]
     )

@@ -105,7 +105,7 @@ export function screenKeyboard(layout, send) {
       key("⇧", () => { isShifted = !isShifted; draw(); }, { wide: true, pressed: isShifted, name: "Shift" }),
     );
     lines.push([
-      key(shows === "letters" ? "?123" : "abc", () => { shows = shows === "letters" ? "symbols" : "letters"; draw(); }, { wide: true, name: shows === "letters" ? "Symbols" : "Letters" }),
+      key(shows === "letters" ? "?123" : "abc", () => { shows = shows === "letters" ? "symbols" : "letters"; draw(); }, { wide: true }),
       ...HELD.map(([name, keysym]) => toggle(name, keysym)),
       key("space", () => press([0x20]), { wide: true }),
       ...[["←", KEYS.left, "Left"], ["↑", KEYS.up, "Up"], ["↓", KEYS.down, "Down"], ["→", KEYS.right, "Right"]].map(([label, keysym, name]) =>

@@ -308,7 +308,7 @@ function showPeople() {
   at("faces").replaceChildren(...faces);
   const others = here.length > 4 ? ` +${here.length - 4}` : "";
   at("people-count").textContent = others;
-  at("open-people").setAttribute("aria-label", `People and sharing: ${here.length} here${asked ? `, ${asked} asking` : ""}`);
+  at("people-words").textContent = `People and sharing: ${here.length} here${asked ? `, ${asked} asking` : ""}`;
   at("asking-mark").hidden = !asked;
 }
 
