@@ -24,6 +24,7 @@ from tornado.httpclient import AsyncHTTPClient
 from hub import migrate
 from hub.catalogue.files import CatalogueFileError, load
 from hub.checks.batchspawner import check_batchspawner
+from hub.checks.desktop import check_desktop_programs, check_desktop_secrets, check_guacd, check_tunnel
 from hub.checks.finding import Finding, Level, Trouble, found
 from hub.checks.slurm import check_slurm
 from hub.settings import SERVICE_PREFIX, ConfigError, Settings, load_settings, read_secret
@@ -49,7 +50,11 @@ async def run_checks(config: Path, person: str | None = None) -> tuple[Finding, 
         settings = await asyncio.to_thread(load_settings, config)
     except ConfigError as error:
         return (Finding("configuration", Level.FAULT, str(error), "Correct the keys that are named."),)
-    checks = {**CHECKS, "batchspawner": check_batchspawner} if settings.batchspawner.clusters else CHECKS
+    checks = dict(CHECKS)
+    if settings.batchspawner.clusters:
+        checks["batchspawner"] = check_batchspawner
+    if settings.desktop is not None:
+        checks |= DESKTOP_CHECKS
     run, slurm = await asyncio.gather(
         asyncio.gather(*(_run(name, check, settings) for name, check in checks.items())),
         _run_slurm(settings, person),
@@ -325,3 +330,11 @@ CHECKS: dict[str, Any] = {
     "public address": check_public_url,
 }
 """All checks by the name that people see, in the order in which a site is put together."""
+
+DESKTOP_CHECKS: dict[str, Any] = {
+    "desktop secrets": check_desktop_secrets,
+    "guacd": check_guacd,
+    "desktop programs": lambda settings: check_desktop_programs(_profiles(settings)),
+    "tunnel": check_tunnel,
+}
+"""Those of desktops, where a site has them."""
