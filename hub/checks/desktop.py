@@ -25,6 +25,9 @@ _NEWER = (1, 5)
 """Protocol of guacd 1.5 and 1.6. Older releases have known faults that a VNC server can use against them."""
 
 
+_ANEW = "Remove the file: the key is made anew, and desktops that run now cannot be opened any more."
+
+
 def desktop(settings: Settings) -> DesktopSettings:
     """The section; these checks are for sites that have it."""
     assert settings.desktop is not None
@@ -55,9 +58,7 @@ def check_desktop_secrets(settings: Settings) -> str:
     try:
         load_key(own.key_file)
     except KeyFileError as error:
-        raise Trouble(
-            str(error), "Remove the file; the key is made anew. Desktops that run are lost."
-        ) from error
+        raise Trouble(str(error), _ANEW) from error
     return f"{3 + len(passwords)} files, readable by their owner only"
 
 
@@ -66,7 +67,7 @@ async def check_guacd(settings: Settings) -> str:
     own = desktop(settings)
     guacd = Guacd(own.guacd)
     mend = (
-        "Install bubblewrap and guacd, or set desktop.guacd.root; the demo's is made by: python -m hub.demo.guacd"
+        "Install bubblewrap and guacd, or set desktop.guacd.root (made by: python -m hub.demo.guacd)."
         if own.guacd.kind == "sandbox"
         else "Start guacd there, or correct desktop.guacd."
     )
@@ -78,7 +79,7 @@ async def check_guacd(settings: Settings) -> str:
     finally:
         await guacd.aclose()
     text = f"answers ({own.guacd.kind}), protocol {'.'.join(map(str, version))}"
-    if own.guacd.kind == "address" and version < _SAFE[:2]:
+    if own.guacd.kind == "address" and version < _NEWER:
         text = f"{text}: it may be of a release with known faults, and nothing keeps it in a sandbox"
         raise Trouble(text, "Run guacd 1.6.0 or newer, or kind: sandbox.", Level.WARNING)
     return text
