@@ -21,7 +21,7 @@ class SlurmPlatform(Platform):
     def __init__(
         self, state: Path, site: SlurmSite, overrides: Mapping[str, Mapping[str, Any]] | None = None
     ) -> None:
-        super().__init__(state, overrides, site=site)
+        super().__init__(state, overrides, site=site, desktops=site.has_desktops)
         self.site = site
         self.cluster = site.cluster
         site.share_data()
@@ -36,14 +36,17 @@ class SlurmPlatform(Platform):
 
 
 @contextmanager
-def running_slurm_platform(**overrides: Mapping[str, Any]) -> Iterator[SlurmPlatform]:
-    """A platform on Slurm that runs, and leaves nothing behind."""
+def running_slurm_platform(
+    *, has_image: bool = False, desktops: bool = False, **overrides: Mapping[str, Any]
+) -> Iterator[SlurmPlatform]:
+    """A platform on Slurm that runs, and leaves nothing behind; ``has_image``: see `SlurmSite`."""
     require_slurm("22.05")
     SITE.mkdir(parents=True, exist_ok=True)
     # Not below pytest's own folder, which is closed to the people whose jobs run.
     state = Path(tempfile.mkdtemp(prefix="test-", dir=SITE))
     state.chmod(0o711)
-    site = SlurmSite(state)
+    site = SlurmSite(state, has_image=has_image)
+    site.has_desktops = desktops
     try:
         site.start(lambda _line: None)
         platform = SlurmPlatform(state, site, overrides)

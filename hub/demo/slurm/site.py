@@ -17,12 +17,16 @@ import yaml
 from hub.demo.install import ROOT
 from hub.demo.slurm.cluster import SlurmCluster
 from hub.demo.slurm.data import share_data
-from hub.demo.slurm.environment import LOCK, SessionEnvironment, prepare_environment
+from hub.demo.slurm.environment import DESKTOP_LOCK, LOCK, SessionEnvironment, prepare_environment
+from hub.demo.slurm.image import PREFIX, NodeImage, prepare_image
 from hub.demo.slurm.people import GATEWAY_USER, SERVICE_ACCOUNT, SLURM_USER
 from hub.demo.supervisor import Program
 
 CLUSTER = "pan"
 """Name of the cluster in the configuration and in the profiles."""
+
+IMAGE, IMAGE_PROFILE = "pan-core-image", "lab-image"
+"""Environment in an image and profile that offers it, where the site has one."""
 
 _PROFILES = ROOT / "profiles/site/demo-slurm.yaml"
 _CODE = ROOT / "spawners/slurm/gateway"
@@ -37,12 +41,18 @@ class SlurmSite:
         Folder of the demo. Other people must be able to pass through it and all its parents.
     release
         Slurm's release; only the machine's own can run whole sessions of the checkout.
+    has_image
+        Whether the environment is also offered in an apptainer image; apptainer must have been built.
     """
 
-    def __init__(self, state: Path, *, release: str = "22.05") -> None:
+    def __init__(self, state: Path, *, release: str = "22.05", has_image: bool = False) -> None:
         self.state = state
         self.cluster = SlurmCluster(state / "slurm", release=release, shared=[state / "data"])
         self._made: SessionEnvironment | None = None
+        self.has_desktops = False
+        """Whether the environment of desktops is made too; set it before the start."""
+        self._has_image = has_image
+        self._image: NodeImage | None = None
 
     def start(self, say: Callable[[str], None]) -> None:
         """Start the cluster and make what its jobs need. Blocking.
@@ -55,7 +65,10 @@ class SlurmSite:
         say("starting a Slurm cluster: slurmdbd, slurmctld, slurmrestd, three nodes")
         self.cluster.start()
         say("making the environment of sessions on its nodes")
-        self._made = prepare_environment(self.cluster.release)
+        self._made = prepare_environment(self.cluster.release, with_desktop=self.has_desktops)
+        if self._has_image:
+            say("making an apptainer image of the environment")
+            self._image = prepare_image(self._made.prefix)
         self._prepare_gateway()
 
     def share_data(self) -> None:
@@ -71,7 +84,7 @@ class SlurmSite:
     def change(self, raw: dict[str, Any]) -> None:
         """Put this site's sections into the settings of a demo."""
         raw["identity"]["accounts"] = {"kind": "nss"}
-        raw["profiles"] = {"file": str(_PROFILES), "environments_root": str(self._environments())}
+        raw["profiles"] = {"file": str(self._profiles()), "environments_root": str(self._environments())}
         raw["quota"]["proposals"] += [
             {**entry, "resource": "gpu_hours", "limit": 40} for entry in raw["quota"]["proposals"]
         ]
@@ -88,7 +101,28 @@ class SlurmSite:
             "service_account": SERVICE_ACCOUNT,
             "poll_s": 0.5,
             "session_code": str(self._nodes.code),
+            **({"apptainer": str(self._image.program)} if self._image else {}),
         }
+
+    def _profiles(self) -> Path:
+        """The demo's profiles, with one more where there is an image."""
+        if self._image is None:
+            return _PROFILES
+        raw = yaml.safe_load(_PROFILES.read_text(encoding="utf-8"))
+        raw["environments"][IMAGE] = {
+            **raw["environments"]["pan-core"],
+            "title": "Photon and neutron basics, in an image",
+            "prefix": str(PREFIX),
+            "image": str(self._image.image),
+        }
+        raw["profiles"][IMAGE_PROFILE] = {
+            **raw["profiles"]["lab"],
+            "title": "JupyterLab in an image",
+            "environment": IMAGE,
+        }
+        path = self.state / "profiles.yaml"
+        path.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
+        return path
 
     @property
     def _nodes(self) -> SessionEnvironment:
@@ -100,7 +134,14 @@ class SlurmSite:
         folder = self.state / "environments"
         folder.mkdir(exist_ok=True)
         folder.chmod(0o755)
-        for name, target in (("pan-core", self._nodes.prefix), ("pan-core.lock", LOCK)):
+        targets = {
+            "pan-core": self._nodes.prefix,
+            "pan-core.lock": LOCK,
+            # Without desktops nothing starts in it, but the profiles name it.
+            "pan-desktop": self._nodes.desktop or folder / "none",
+            "pan-desktop.lock": DESKTOP_LOCK,
+        }
+        for name, target in targets.items():
             (folder / name).unlink(missing_ok=True)
             (folder / name).symlink_to(target)
         return folder
