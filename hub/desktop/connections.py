@@ -112,6 +112,7 @@ class Connection:
             rest=entered.rest,
             greets=False,
             on_input=had_input,
+            on_connected=room.note_shown,
         )
         return self._pump
 

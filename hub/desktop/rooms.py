@@ -1,10 +1,11 @@
 """Rooms: what the tunnel holds of each desktop that somebody is at.
 
 A room is one connection of guacd that all its windows join, each with the rights of its person. The tunnel
-itself makes that connection, waits until the desktop is drawn, and leaves once somebody has joined: so
+itself makes that connection, waits until the desktop is drawn, and leaves once a window shows it: so
 nobody's rights are those of the whole room (guacd takes clipboard and cursor from whoever was first), a
 join never meets a display that is not there yet, and a desktop that refuses is told before anybody waits.
-guacd ends the connection after the last has left.
+guacd counts a window only some time after its ``ready``, and ends the connection when the last that it
+counts has left; so the tunnel stays until the window's first ``sync``.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ import contextlib
 import logging
 import time
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,6 +39,9 @@ MOST_HANDSHAKES = 16
 """Handshakes with guacd at once: it starts a process for each."""
 
 _INPUT_EVERY_S = 10.0
+_STAY_S = 12.0
+"""Less than the 15 s after which guacd sends away who says nothing."""
+
 _LEAVE_S = 1.0
 
 
@@ -117,11 +121,16 @@ class Room:
                 except HandshakeError as error:
                     if error.status is not Status.RESOURCE_NOT_FOUND:
                         raise _end_of(error) from error
-            async with self._made(facts) as display:
-                try:
-                    return await self._join(display, facts, decision, name)
-                except HandshakeError as error:
-                    raise _end_of(error) from error
+            display = await self._make(facts)
+            try:
+                return await self._join(display, facts, decision, name)
+            except HandshakeError as error:
+                raise _end_of(error) from error
+
+    def note_shown(self) -> None:
+        """A window shows the desktop."""
+        if self._display is not None:
+            self._display.is_shown.set()
 
     def note_input(self) -> None:
         """Somebody used mouse or keys: the session hears of it, at most every 10 s."""
@@ -152,9 +161,8 @@ class Room:
                 raise
             return reader, writer, done
 
-    @asynccontextmanager
-    async def _made(self, facts: ClientFacts) -> AsyncIterator[_Display]:
-        """Make the room and stay in it as long as the context."""
+    async def _make(self, facts: ClientFacts) -> _Display:
+        """Make the connection that windows join, and stay in it until one has."""
         try:
             async with asyncio.timeout(_MAKE_S):
                 carrier = await self._open()
@@ -166,13 +174,8 @@ class Room:
         except TimeoutError as error:
             raise desktop_silent() from error
         self._display = display
-        staying = asyncio.create_task(drain(reader))
-        try:
-            yield display
-        finally:
-            staying.cancel()
-            await asyncio.gather(staying, return_exceptions=True)
-            await _leave(writer)
+        self._keep(_stay(reader, writer, display.is_shown))
+        return display
 
     async def _open(self) -> Carrier:
         for pause in (*_ASK_AGAIN_S, None):
@@ -239,6 +242,7 @@ class _Display:
     def __init__(self, connected: Connected, carrier: Carrier) -> None:
         self.connected, self.carrier = connected, carrier
         self.is_over = False
+        self.is_shown = asyncio.Event()
 
     def over(self, _: object) -> None:
         """Its bytes are no longer carried."""
@@ -299,12 +303,20 @@ def restrictions(decision: Decision) -> dict[str, str]:
     }
 
 
-async def _leave(writer: StreamWriter) -> None:
-    with contextlib.suppress(OSError, TimeoutError):
-        writer.write(b"10.disconnect;")
-        async with asyncio.timeout(_LEAVE_S):
-            await writer.drain()
-    writer.close()
+async def _stay(reader: StreamReader, writer: StreamWriter, is_shown: asyncio.Event) -> None:
+    """Stay in a connection until a window shows it; not for long, for one that never will."""
+    reading = asyncio.create_task(drain(reader))
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STAY_S):
+                await is_shown.wait()
+        with contextlib.suppress(OSError, TimeoutError):
+            writer.write(b"10.disconnect;")
+            async with asyncio.timeout(_LEAVE_S):
+                await writer.drain()
+    finally:
+        reading.cancel()
+        writer.close()
 
 
 _TEXTS = {
