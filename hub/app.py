@@ -57,6 +57,7 @@ from hub.settings import (
 from hub.sharing.directory import DesktopDirectory
 from hub.sharing.service import Sharing
 from hub.sharing.sessions import Sessions
+from hub.sharing.workstations import Workstations
 from hub.static.collect import load_manifest, static_folder
 from profiles.loader import Profiles, load_profiles
 from quota.ledger import Ledger
@@ -139,6 +140,7 @@ class App:
         )
         self.recheck = AccessRecheck(db=self.db, runner=self.runner, access=self.access)
         self.sharing: Sharing | None = None
+        self.workstations: Workstations | None = None
         self.desktop_secret = self._desktop_key = ""
         if settings.desktop is not None:
             self.sharing = self._make_sharing(settings.desktop)
@@ -159,7 +161,8 @@ class App:
         self._loops: list[asyncio.Task[None]] = []
 
     def _make_sharing(self, settings: DesktopSettings) -> Sharing:
-        directories: tuple[DesktopDirectory, ...] = (Sessions(self.db, self.access),)
+        self.workstations = Workstations(settings.workstations, self.catalogue)
+        directories: tuple[DesktopDirectory, ...] = (Sessions(self.db, self.access), self.workstations)
         return Sharing(
             db=self.db,
             feed=self.feed,
