@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import select
 import signal
 import sys
 import time
@@ -37,14 +36,12 @@ from spawners.local.processes import (
 from spawners.local.runfolder import RunFolder, write_json
 from spawners.session.children import (
     PR_SET_CHILD_SUBREAPER,
-    PR_SET_PDEATHSIG,
-    bubblewrapped,
-    first_process,
     memory_file,
     prctl,
     wake_on_signals,
 )
 from spawners.session.environment import LAUNCH_VARIABLE
+from spawners.session.firstprocess import FirstProcess
 from spawners.session.sessionlog import SessionLog
 
 ALIVE_S = 5.0
@@ -72,11 +69,9 @@ class Supervisor:
         self._cause: str | None = None
         self._kill_at: float | None = None
         self._ask_at = 0.0
-        self._main = 0
-        self._first: int | None = None
-        self._code: int | None = None
+        self._session: FirstProcess | None = None
         self._started_at = time.time()
-        self._started = time.monotonic()
+        self._started = self._touched = time.monotonic()
         self._watch = MemoryWatch(spec["memory_mib"]) if self._cgroup is None else None
 
     def run(self) -> None:
@@ -87,14 +82,13 @@ class Supervisor:
         wakeup = wake_on_signals(self._asked_to_stop)
         try:
             self._limit()
-            output = self._start()
+            self._session = session = self._start()
         except OSError as error:
             self._log.write(f"The session could not be started: {error}\n".encode())
             self._finish()
             return
         self._spec.clear()  # the secrets are handed over
-        self._wait(output, wakeup)
-        self._drain(output)
+        session.wait(wakeup, self._log, self._pause, self._look)
         self._finish()
 
     # --- start --------------------------------------------------------------------------------
@@ -107,70 +101,33 @@ class Supervisor:
             self._cgroup.make(cpus=self._spec["cpus"], memory_mib=self._spec["memory_mib"])
         prctl(PR_SET_CHILD_SUBREAPER, 1)
 
-    def _start(self) -> int:
-        """Start the session; returns the descriptor of its output."""
-        bwrap, view = self._spec["bwrap"], self._spec["view"]
+    def _start(self) -> FirstProcess:
+        bwrap = self._spec["bwrap"]
         stdin = memory_file(json.dumps(self._spec["start"]).encode())
-        output, output_child = os.pipe()
-        info, info_child = os.pipe()
-        command = list(self._spec["command"])
-        keep = []
-        if bwrap:
-            command, arguments = bubblewrapped(bwrap, view, command, info_child)
-            keep = [arguments, info_child]
-        self._main = os.fork()
-        if self._main == 0:
-            self._become(command, stdin, output_child, keep)
-        for descriptor in {stdin, output_child, info_child, *keep}:
-            os.close(descriptor)
-        self._first = first_process(info) if bwrap else self._main
-        os.close(info)
-        os.set_blocking(output, False)
-        return output
+        command = [*([bwrap] if bwrap else []), *self._spec["command"]]
+        environment = session_environment(self._launch_id)
+        view = self._spec["view"] if bwrap else None
+        return FirstProcess.start(command, view, stdin, environment, self._prepare)
 
-    def _become(self, command: list[str], stdin: int, output: int, keep: list[int]) -> None:
-        """In the forked child: turn into the session. Never returns."""
-        try:
-            os.setsid()
-            signal.set_wakeup_fd(-1)
-            for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
-                signal.signal(number, signal.SIG_DFL)
-            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            if self._cgroup:
-                self._cgroup.join()
-            with contextlib.suppress(OSError):
-                Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE_ADJ, encoding="ascii")
-            os.dup2(stdin, 0)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-            for descriptor in keep:
-                os.set_inheritable(descriptor, True)
-            os.execve(command[0], command, session_environment(self._launch_id))  # noqa: S606 - no shell
-        except OSError as error:
-            os.write(2, f"{command[0]}: {error}\n".encode())
-        finally:
-            os._exit(127)
+    def _prepare(self) -> None:
+        """In the new process, before it becomes the session."""
+        os.setsid()
+        if self._cgroup:
+            self._cgroup.join()
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE_ADJ, encoding="ascii")
 
     # --- while it runs --------------------------------------------------------------------------
 
-    def _wait(self, output: int, wakeup: int) -> None:
-        poll = select.poll()
-        poll.register(output, select.POLLIN)
-        poll.register(wakeup, select.POLLIN)
-        touched = time.monotonic()
-        while not self._reap():
-            for descriptor, _ in poll.poll(self._pause() * 1000):
-                if descriptor == wakeup:
-                    os.read(wakeup, 4096)
-                elif not self._log.copy(output):
-                    poll.unregister(output)
-            now = time.monotonic()
-            if now - touched >= ALIVE_S:
-                os.utime(self._run.alive)
-                touched = now
-            self._check_deadline()
-            self._check_memory()
-            self._press()
+    def _look(self) -> None:
+        """Do what is due."""
+        now = time.monotonic()
+        if now - self._touched >= ALIVE_S:
+            os.utime(self._run.alive)
+            self._touched = now
+        self._check_deadline()
+        self._check_memory()
+        self._press()
 
     def _pause(self) -> float:
         """Seconds until something is due."""
@@ -186,13 +143,14 @@ class Supervisor:
             self._end("time_limit")
 
     def _check_memory(self) -> None:
-        if self._watch is None or self._first is None:
+        if self._watch is None or self._session is None or self._session.first is None:
             return
-        victim = self._watch.look(descendants(os.getpid()), spared={self._main, self._first})
+        spared = {self._session.main, self._session.first}
+        victim = self._watch.look(descendants(os.getpid()), spared=spared)
         if victim is None:
             return
         self._log.write(f"Killed process {victim.pid}: {victim.message}\n".encode())
-        if victim.parent == self._first and self._cause is None:
+        if victim.parent == self._session.first and self._cause is None:
             self._cause = "out_of_memory"
 
     def _asked_to_stop(self, *_: object) -> None:
@@ -211,45 +169,30 @@ class Supervisor:
             return
         if time.monotonic() >= self._kill_at:
             self._kill()
-        elif self._first and time.monotonic() >= self._ask_at:
+        elif self._session is not None and time.monotonic() >= self._ask_at:
             self._ask_at = time.monotonic() + _ASK_AGAIN_S
-            with contextlib.suppress(OSError):
-                os.kill(self._first, signal.SIGTERM)
+            self._session.tell(signal.SIGTERM)
 
     def _kill(self) -> None:
-        for pid in (self._first, self._main, *descendants(os.getpid())):
-            if pid:
-                with contextlib.suppress(OSError):
-                    os.kill(pid, signal.SIGKILL)
-
-    def _reap(self) -> bool:
-        """Collect ended children; whether the session itself has ended."""
-        with contextlib.suppress(ChildProcessError):
-            while True:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-                if pid == 0:
-                    break
-                if pid == self._main:
-                    code = os.waitstatus_to_exitcode(status)
-                    self._code = code if code >= 0 else 128 - code
-        return self._code is not None
+        if self._session is not None:
+            self._session.tell(signal.SIGKILL)
+        for pid in descendants(os.getpid()):
+            with contextlib.suppress(OSError):
+                os.kill(pid, signal.SIGKILL)
 
     # --- end ------------------------------------------------------------------------------------
-
-    def _drain(self, output: int) -> None:
-        while self._log.copy(output):
-            if not select.select([output], [], [], 0)[0]:
-                break
 
     def _finish(self) -> None:
         """Leave nothing behind, then say how it ended."""
         while descendants(os.getpid()):
             self._kill()
             time.sleep(0.01)
-            self._reap()
+            if self._session is not None:
+                self._session.reap()
         kill_launch(self._launch_id)
+        code = None if self._session is None else self._session.code
         if self._cgroup:
-            if self._cause is None and self._code == _KILLED and self._cgroup.oom_kills():
+            if self._cause is None and code == _KILLED and self._cgroup.oom_kills():
                 self._cause = "out_of_memory"
             self._cgroup.remove()
         elapsed = time.monotonic() - self._started  # the wall clock may have been set meanwhile
@@ -257,7 +200,7 @@ class Supervisor:
             self._run.exit,
             {
                 "cause": self._cause or "exited",
-                "exit_code": self._code,
+                "exit_code": code,
                 "started_at": self._started_at,
                 "ended_at": self._started_at + elapsed,
             },

@@ -9,15 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import select
 import signal
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from spawners.session.children import PR_SET_PDEATHSIG, bubblewrapped, first_process, prctl, wake_on_signals
+from spawners.session.children import wake_on_signals
 from spawners.session.engine import MOST_LINES, Engine, bounded
+from spawners.session.firstprocess import FirstProcess
 from spawners.session.sessionlog import SessionLog, tail
 
 _SEND_LOG_S = 10.0
@@ -36,9 +36,7 @@ class Minder:
     def __init__(self) -> None:
         self._wakeup = wake_on_signals(self._end)
         self._end_at: float | None = None
-        self._main = 0
-        self._first: int | None = None
-        self._code: int | None = None
+        self._session: FirstProcess | None = None
 
     @property
     def is_ending(self) -> bool:
@@ -49,12 +47,8 @@ class Minder:
         """Hand on SIGTERM; Slurm's own reached the session too, but others' may not have."""
         if self._end_at is None:
             self._end_at = time.monotonic() + _GRACE_S
-            self._tell(signal.SIGTERM)
-
-    def _tell(self, number: signal.Signals) -> None:
-        if self._first:
-            with contextlib.suppress(OSError):
-                os.kill(self._first, number)
+            if self._session is not None:
+                self._session.tell(signal.SIGTERM)
 
     def run(
         self,
@@ -69,73 +63,29 @@ class Minder:
         With ``view`` the first word of the command is bubblewrap, and these are its arguments.
         ``has_started`` is called once the process runs: no thread may be started before it was forked.
         """
-        output, output_child = os.pipe()
-        info, info_child = os.pipe()
-        keep = []
-        if view is not None:
-            command, arguments = bubblewrapped(command[0], view, command[1:], info_child)
-            keep = [arguments, info_child]
-        self._main = os.fork()
-        if self._main == 0:
-            self._become(command, stdin, output_child, keep)
-        for descriptor in {stdin, output_child, info_child, *keep}:
-            os.close(descriptor)
-        self._first = self._main if view is None else first_process(info)
-        os.close(info)
+        self._session = session = FirstProcess.start(command, view, stdin, os.environ, _hold_back_ends)
         if self.is_ending:  # the request came before there was anybody to tell
-            self._tell(signal.SIGTERM)
-        os.set_blocking(output, False)
+            session.tell(signal.SIGTERM)
         has_started()
-        self._wait(output, log)
-        while log.copy(output) and select.select([output], [], [], 0)[0]:
-            pass
-        assert self._code is not None
-        return self._code
+        session.wait(self._wakeup, log, self._pause_s, self._press)
+        assert session.code is not None
+        return session.code
 
-    def _become(self, command: list[str], stdin: int, output: int, keep: list[int]) -> None:
-        """In the forked child: turn into the session. Never returns."""
-        try:
-            signal.set_wakeup_fd(-1)
-            # Slurm tells all processes of a job to end: bubblewrap must not, before the server has.
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
-            for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGHUP):
-                signal.signal(number, signal.SIG_DFL)
-            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-            os.dup2(stdin, 0)
-            os.dup2(output, 1)
-            os.dup2(output, 2)
-            for descriptor in keep:
-                os.set_inheritable(descriptor, True)
-            os.execv(command[0], command)  # noqa: S606 - no shell
-        except OSError as error:
-            os.write(2, f"{command[0]}: {error}\n".encode())
-        finally:
-            os._exit(127)
+    def _pause_s(self) -> float | None:
+        return None if self._end_at is None else max(0.1, self._end_at - time.monotonic())
 
-    def _wait(self, output: int, log: SessionLog) -> None:
-        poll = select.poll()
-        poll.register(output, select.POLLIN)
-        poll.register(self._wakeup, select.POLLIN)
-        while not self._reap():
-            for descriptor, _ in poll.poll(self._pause_ms()):
-                if descriptor == self._wakeup:
-                    with contextlib.suppress(BlockingIOError):
-                        os.read(self._wakeup, 4096)
-                elif not log.copy(output):
-                    poll.unregister(output)
-            if self._end_at is not None and time.monotonic() > self._end_at:
-                self._tell(signal.SIGKILL)
+    def _press(self) -> None:
+        if self._session is not None and self._end_at is not None and time.monotonic() > self._end_at:
+            self._session.tell(signal.SIGKILL)
 
-    def _pause_ms(self) -> float | None:
-        return None if self._end_at is None else max(100.0, 1000 * (self._end_at - time.monotonic()))
 
-    def _reap(self) -> bool:
-        with contextlib.suppress(ChildProcessError):
-            pid, status = os.waitpid(self._main, os.WNOHANG)
-            if pid:
-                code = os.waitstatus_to_exitcode(status)
-                self._code = code if code >= 0 else 128 - code
-        return self._code is not None
+def _hold_back_ends() -> None:
+    """Keep SIGTERM from what makes the view, until ``start.py`` in it lets it through.
+
+    Slurm sends it to all processes of a job at once. bubblewrap, and the program by which apptainer
+    mounts an image, must not end before the server has: what it runs from would be gone.
+    """
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 
 
 class Correspondent:

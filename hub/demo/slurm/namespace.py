@@ -26,9 +26,11 @@ shift
 # As udev makes it on a node; apptainer mounts images by it. In a container it may be root's alone.
 if [ -c /dev/fuse ]; then
   held=$(mktemp -d)
+  mount -t tmpfs tmpfs "$held"
   mknod -m 666 "$held/fuse" c 10 229
   mount --bind "$held/fuse" /dev/fuse
-  rm -r "$held"
+  umount "$held"
+  rmdir "$held"
 fi
 if [ -n "$memory" ]; then
   held=$(mktemp -d)
