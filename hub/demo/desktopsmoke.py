@@ -95,22 +95,21 @@ class Walk:
         """All of it."""
         for person in (self.owner, self.guest, self.outsider):
             await self._step(person, "signs in", person.sign_in())
-        launch = await self._step(self.owner, "starts a desktop, until it answers", self._start())
-        self.desktop = str(launch["id"])
-        mine = await self._step(self.owner, "opens it, until it is drawn", self._open(self.owner))
-        await self._step(self.owner, "opens a terminal, until it is drawn", self._terminal(mine))
+        launch = await self._step(self.owner, "starts a desktop, until it answers", self.start())
+        mine = await self._step(self.owner, "opens it, until it is drawn", self.open(self.owner))
+        await self._step(self.owner, "opens a terminal, until it is drawn", self.terminal(mine))
         await self._step(self.owner, "types, until it is seen", _types(mine, "touch by-owner"))
         await self._files("by-owner")
 
         await self._step(self.owner, "invites a viewer", self._give("viewer"))
-        theirs = await self._step(self.guest, "joins, until it is drawn", self._open(self.guest))
+        theirs = await self._step(self.guest, "joins, until it is drawn", self.open(self.guest))
         await self._step(self.guest, "sees the same", _same(mine, theirs))
         await self._types_in_vain(theirs, mine, "touch by-viewer", "a viewer")
         await self._strangers()
 
         await self._step(self.owner, "lets the guest have control", self._hand_over(self.guest))
         await theirs.aclose()
-        theirs = await self._step(self.guest, "comes back to type", self._open(self.guest))
+        theirs = await self._step(self.guest, "comes back to type", self.open(self.guest))
         await self._step(self.guest, "types, until the owner sees it", _types(theirs, "touch by-guest", mine))
         await self._files("by-guest")
         await self._types_in_vain(mine, theirs, "touch without-control", "who gave control away")
@@ -134,13 +133,17 @@ class Walk:
 
     # --- the owner's -----------------------------------------------------------------------------
 
-    async def _start(self) -> dict[str, Any]:
+    async def start(self) -> dict[str, Any]:
+        """Start the owner's desktop, until it answers."""
         reply = await self.owner.api("POST", "/launches", json=self._request)
         if reply.status_code != 202:
             raise VisitError(f"{reply.status_code} {reply.text[:300]}")
-        return await self.owner.wait_for(reply.json()["id"], "running")
+        launch = await self.owner.wait_for(reply.json()["id"], "running")
+        self.desktop = str(launch["id"])
+        return launch
 
-    async def _terminal(self, window: Window) -> None:
+    async def terminal(self, window: Window) -> None:
+        """Open a terminal by its key, until it is drawn."""
         before = await window.calm()
         await window.press(CONTROL, ALT, ord("t"))
         await window.change(before, 10_000)
@@ -167,7 +170,8 @@ class Walk:
             raise VisitError(f"no ticket: {reply.status_code} {reply.text[:300]}")
         return str(reply.json()["ticket"])
 
-    async def _open(self, person: Visitor) -> Window:
+    async def open(self, person: Visitor) -> Window:
+        """Open the desktop's page and a window, until it is drawn."""
         await person.open_desktop(self.desktop)
         window = await Window.open(person, await self._ticket(person))
         self._windows.append(window)
@@ -236,7 +240,7 @@ class Walk:
     # --- the end ----------------------------------------------------------------------------------
 
     async def _end(self, launch: Mapping[str, Any], windows: list[tuple[Visitor, Window]]) -> None:
-        await self._step(self.owner, "stops it, until it is charged", self._stop())
+        await self._step(self.owner, "stops it, until it is charged", self.stop())
         for person, window in windows:
             status = await self._step(person, "is told", window.closed())
             is_right = status == Status.SESSION_CLOSED
@@ -255,7 +259,8 @@ class Walk:
             found=f"{elapsed} s on {usage.get('cpus')} CPU; ran {lived:.0f} s, start took {began:.0f} s",
         )
 
-    async def _stop(self) -> dict[str, Any]:
+    async def stop(self) -> dict[str, Any]:
+        """Stop the session, until it is charged."""
         await self.owner.api("DELETE", f"/launches/{self.desktop}")
         return await self.owner.wait_for(self.desktop, "ended")
 

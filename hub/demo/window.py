@@ -11,12 +11,12 @@ import contextlib
 import time
 from collections.abc import Callable
 
-from tornado.httpclient import HTTPRequest
+from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
 
 from hub.demo.picture import Picture, Pixels, changed
 from hub.demo.visitor import VisitError, Visitor
-from hub.desktop.codec import decode, encode
+from hub.desktop.codec import Instruction, decode, encode
 
 _NOP_S = 5.0
 """guacd lets go of a window that says nothing for 15 s."""
@@ -60,6 +60,20 @@ class Window:
         except Exception as error:  # tornado has many
             raise VisitError(f"no WebSocket: {error}") from error
         return cls(visitor, connection)
+
+    @staticmethod
+    async def status_of(visitor: Visitor, *, origin: str | None, subprotocol: str) -> int:
+        """HTTP status of a WebSocket's handshake that is not to succeed; 101 if it does."""
+        headers = {"Cookie": visitor.cookies("/services/desktop/")}
+        if origin is not None:
+            headers["Origin"] = origin
+        address = visitor.socket_url("/services/desktop/tunnel")
+        try:
+            made = await websocket_connect(HTTPRequest(address, headers=headers), subprotocols=[subprotocol])
+        except HTTPClientError as error:
+            return error.code
+        made.close()
+        return 101
 
     # --- what a person does ---------------------------------------------------------------------
 
@@ -163,14 +177,21 @@ class Window:
 
     async def _read(self) -> None:
         while (message := await self._connection.read_message()) is not None:
-            for instruction in decode(message if isinstance(message, str) else message.decode()):
+            # Pictures take a while to read, and others' windows are in this loop too.
+            instructions = decode(message if isinstance(message, str) else message.decode())
+            await asyncio.to_thread(self._draw, instructions)
+            for instruction in instructions:
                 await self._take(instruction)
         reason = self._connection.close_reason or ""
         if self.ended is None:
             self.ended = int(reason) if reason.isdigit() else -(self._connection.close_code or 1)
         self._news.set()
 
-    async def _take(self, instruction: tuple[str, ...]) -> None:
+    def _draw(self, instructions: list[Instruction]) -> None:
+        for instruction in instructions:
+            self.picture.draw(instruction)
+
+    async def _take(self, instruction: Instruction) -> None:
         match instruction:
             case ("sync", timestamp, *_):
                 self._frames += 1
@@ -180,5 +201,3 @@ class Window:
             case ("error", text, code):
                 self.said, self.ended = text, int(code)
                 self._news.set()
-            case _:
-                self.picture.draw(instruction)
