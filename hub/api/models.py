@@ -12,6 +12,7 @@ from hub.launch.outlook import NO_OUTLOOK, Outlook
 from hub.launch.states import LaunchState
 from hub.launch.store import Event, Launch
 from hub.launch.summary import Summary
+from spawners.plan import Interface
 
 
 class LaunchBody(LaunchRequest):
@@ -156,13 +157,18 @@ class LaunchOut(BaseModel):
             ended_at=launch.ended_at,
             end_reason=launch.end_reason,
             end_message=launch.end_message,
-            open_url=f"{public_url}{open_path(launch)}" if is_open else None,
+            open_url=f"{public_url}{_shown_at(launch, prefix)}" if is_open else None,
             events_url=f"{public_url}{prefix}/api/v1/launches/{launch.id}/events",
             request=LaunchRequest.model_validate(launch.request),
             summary=summary,
             usage=None if launch.usage is None else UsageOut.model_validate(launch.usage),
             problem=None if launch.problem is None else ProblemOut.model_validate(launch.problem),
         )
+
+
+def _shown_at(launch: Launch, prefix: str) -> str:
+    is_desktop = launch.launch_plan().interface is Interface.DESKTOP
+    return f"{prefix}/desktops/{launch.id}" if is_desktop else open_path(launch)
 
 
 def _place(launch: Launch, summary: Summary | None) -> PlaceOut | None:
