@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hub.api import desktops, internal, internal_desktop, launches, sessions
+from hub.api import desktops, internal, internal_desktop, launches, sessions, workstations
 from hub.api.auth import CallbackHandler, HealthHandler
 from hub.api.base import NotFoundHandler
 from hub.api.openapi import OpenApiHandler
@@ -39,6 +39,7 @@ _DESKTOPS: tuple[tuple[str, Any], ...] = (
     (f"{_DESKTOP}/thumbnail", desktops.ThumbnailHandler),
     (f"{_DESKTOP}/audit", desktops.AuditHandler),
     ("/invitations", desktops.AcceptHandler),
+    ("/workstations", workstations.WorkstationsHandler),
 )
 
 
