@@ -58,7 +58,6 @@ from hub.sharing.directory import DesktopDirectory
 from hub.sharing.service import Sharing
 from hub.sharing.sessions import Sessions
 from hub.sharing.workstations import Workstations
-from hub.sharing.workstations import Workstations
 from hub.static.collect import load_manifest, static_folder
 from profiles.loader import Profiles, load_profiles
 from quota.ledger import Ledger
@@ -142,11 +141,9 @@ class App:
         self.recheck = AccessRecheck(db=self.db, runner=self.runner, access=self.access)
         self.sharing: Sharing | None = None
         self.workstations: Workstations | None = None
-        self.workstations: Workstations | None = None
         self.desktop_secret = self._desktop_key = ""
         if settings.desktop is not None:
-            self.workstations = Workstations(settings.desktop.workstations, self.catalogue)
-            self.sharing = self._make_sharing(settings.desktop, self.workstations)
+            self.sharing = self._make_sharing(settings.desktop)
             self.desktop_secret = read_secret(settings.desktop.secret_file)
             self._desktop_key = capability.public_text(settings.desktop.key_file)
         self.renderer = Renderer(
