@@ -65,6 +65,10 @@ _HOURS = (1, 2, 4, 8, 24)
 _SETS_SHOWN = 8
 _VISITS_SHOWN = 12
 _TITLES = {Interface.LAB: "JupyterLab", Interface.DESKTOP: "Desktop"}
+_ABOUT = {
+    Interface.LAB: "Notebooks, files and a terminal",
+    Interface.DESKTOP: "Programs with windows, on a desktop here in the browser; JupyterLab is there too",
+}
 
 
 class Forms:
@@ -106,7 +110,8 @@ class Forms:
             data=replace(data, problem=data.problem or ("" if problem is None else problem.detail)),
             templates=_templates(matches, request),
             interfaces=tuple(
-                Choice(i.value, _TITLES[i], is_chosen=i is request.interface) for i in offer.interfaces
+                Choice(i.value, _TITLES[i], _ABOUT[i], is_chosen=i is request.interface)
+                for i in offer.interfaces
             ),
             profiles=tuple(_profile(one, one is offer) for one in offered),
             sizes=_sizes(offer, request, where.room),

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
+from hub.desktop.models import Role
 from hub.launch.states import EndReason, LaunchState
 from hub.pages.placeviews import NO_DETAIL, Detail, ExpectedStart, JobLine, PlaceCard
 from hub.problems import Problem
@@ -171,6 +172,34 @@ class SessionCard:
     jobs: tuple[JobLine, ...] = ()
     job: str = ""
     idle_ends_at: datetime | None = None
+    can_share: bool = False
+    with_people: tuple[str, ...] = ()
+    asking: int = 0
+    thumbnail: str = ""
+
+    @property
+    def has_desktop(self) -> bool:
+        """Whether it opens as a desktop; JupyterLab is there too."""
+        return self.interface is Interface.DESKTOP
+
+
+@dataclass(frozen=True, slots=True)
+class SharedCard:
+    """A session of somebody else, or a workstation, that the person may see.
+
+    ``owner`` is empty for a workstation, ``lab_url`` for those who may not open its JupyterLab.
+    """
+
+    desktop: str
+    title: str
+    owner: str
+    role: Role
+    has_picture: bool
+    is_running: bool = True
+    lab_url: str = ""
+    until: datetime | None = None
+    with_people: tuple[str, ...] = ()
+    thumbnail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,11 +243,12 @@ class HomeView:
     meters: tuple[Meter, ...] = ()
     query: str = ""
     stale: str = ""
+    shared: tuple[SharedCard, ...] = ()
 
     @property
     def is_first_visit(self) -> bool:
         """Nothing was ever started."""
-        return not (self.cards or self.notices or self.recent or self.query)
+        return not (self.cards or self.notices or self.recent or self.query or self.shared)
 
 
 @dataclass(frozen=True, slots=True)
@@ -553,7 +583,7 @@ class OperateView:
 class DesktopPageView:
     """The page of a desktop: the same for everybody, whether there is such a desktop or not.
 
-    ``launch`` is its launch id where it is a session, else empty; ``service`` the path of the tunnel's service.
+    ``launch`` is its launch id where it is a session, else empty; ``service`` the path of the tunnel.
     """
 
     desktop: str

@@ -123,6 +123,11 @@ def change(session: Session, desktop: str, **columns: Any) -> None:
     session.execute(update(DesktopRow).where(DesktopRow.desktop == desktop).values(**columns))
 
 
+def thumbnail_at(session: Session, desktop: str) -> datetime | None:
+    """When the last picture was sent."""
+    return session.scalar(select(DesktopRow.thumbnail_at).where(DesktopRow.desktop == desktop))
+
+
 def thumbnail(session: Session, desktop: str) -> bytes | None:
     """The last picture that somebody sent."""
     return session.scalar(select(DesktopRow.thumbnail).where(DesktopRow.desktop == desktop))
@@ -188,6 +193,16 @@ def warn_of(session: Session, desktop: str, username: str, proposal: str) -> Non
         .where(MemberRow.desktop == desktop, MemberRow.username == username)
         .values(warning=proposal[:64])
     )
+
+
+def desktops_of_member(session: Session, username: str, now: datetime) -> list[str]:
+    """Desktops at which a person was given a role that holds, the newest first."""
+    rows = session.scalars(
+        select(MemberRow)
+        .where(MemberRow.username == username, MemberRow.revoked_at.is_(None))
+        .order_by(MemberRow.at.desc())
+    )
+    return [row.desktop for row in rows if row.until is None or row.until > now]
 
 
 def members_of_all(session: Session) -> list[tuple[str, str, str]]:

@@ -24,7 +24,12 @@ LOOKS = {OWNER: "owner", WATCHING: "viewer", HELPING: "control", LAB: "owner"}
 MAJA = {"username": "maja", "name": "Maja Lindqvist"}
 NILS = {"username": "nils", "name": "Nils <b>Berg</b>"}
 RUTH = {"username": "ruth", "name": "Ruth Abara"}
-TOKEN = "2|1:0|10:1795000000|sample|c2FtcGxl|0000"
+JPEG = base64.b64decode(
+    "/9j/4AAQSkZJRgABAQEAYABgAAD/2wBDAAgGBgcGBQgHBwcJCQgKDBQNDAsLDBkSEw8UHRofHh0aHBwgJC4nICIsIxwcKDcpLDAxNDQ0"
+    "Hyc5PTgyPC4zNDL/wAALCAABAAEBAREA/8QAFAABAAAAAAAAAAAAAAAAAAAACf/EABQQAQAAAAAAAAAAAAAAAAAAAAD/2gAIAQEAAD8A"
+    "VN//2Q=="
+)
+"""One grey pixel."""
 
 
 class Desk:
@@ -112,6 +117,9 @@ class SampleApi(RequestHandler):
         state = self._state(desktop)
         if what == "events":
             await self._stream(desktop)
+        elif what == "thumbnail":
+            self.set_header("Content-Type", "image/jpeg")
+            self.finish(JPEG)
         elif what == "suggestions":
             self.finish({"items": [RUTH, {"username": "bo", "name": "Bo Ek"}]})
         else:

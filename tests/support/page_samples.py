@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
 
+from hub.desktop.models import Role
 from hub.launch.states import EndReason, LaunchState
 from hub.pages.placeviews import (
     Detail,
@@ -56,6 +57,7 @@ from hub.pages.views import (
     RunningRow,
     SessionCard,
     SessionUse,
+    SharedCard,
     Step,
     Summary,
     TemplateView,
@@ -362,6 +364,40 @@ HOME = HomeView(
     recent=RECENT,
     meters=(PROPOSAL_METER, PERSON_METER, SESSIONS_METER),
 )
+DESKTOP = replace(
+    RUNNING,
+    launch_id="0000000000000001",
+    title="Tomography, bone 7",
+    interface=Interface.DESKTOP,
+    environment="Desktop",
+    can_share=True,
+    with_people=("Nils <b>Berg</b>", "Ruth Abara"),
+    asking=1,
+    thumbnail="101500",
+)
+SHARED = (
+    SharedCard(
+        "0000000000000002",
+        "Powder, sample_03",
+        "Maja Lindqvist",
+        Role.VIEWER,
+        has_picture=True,
+        until=ahead(hours=2),
+        thumbnail="101500",
+    ),
+    SharedCard(
+        "0000000000000003",
+        "Texture of steel",
+        "Ruth Abara",
+        Role.CONTROL,
+        has_picture=False,
+        lab_url="/user/ruth/texture/lab",
+        until=ahead(hours=5),
+        with_people=("Ruth Abara",),
+    ),
+    SharedCard("ws-id22", "ID22 control", "", Role.OWNER, has_picture=True),
+)
+HOME_DESKTOP = HomeView(cards=(DESKTOP,), shared=SHARED, recent=RECENT, meters=(PROPOSAL_METER,))
 HOME_SLURM = HomeView(
     cards=(WITH_JOBS, QUEUED, QUEUED_LONG, ENDING_SOON), meters=(PROPOSAL_METER, PERSON_METER)
 )
@@ -620,7 +656,10 @@ FORM = FormView(
     chosen=CHOSEN,
     data=DATA,
     templates=TEMPLATE_CHOICES,
-    interfaces=(Choice("lab", "JupyterLab", is_chosen=True),),
+    interfaces=(
+        Choice("lab", "JupyterLab", "Notebooks, files and a terminal", is_chosen=True),
+        Choice("desktop", "Desktop", "Programs with windows, on a desktop here in the browser"),
+    ),
     profiles=(
         Choice("lab", "JupyterLab", "Notebooks, terminals and files beside the data", is_chosen=True),
         Choice("tomo", "Tomography", "Only for members of tomography groups", is_allowed=False),
@@ -1027,6 +1066,8 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
         "desktop.html", page=DesktopPageView("0000000000000001", "0000000000000001", "/services/desktop")
     ),
     "invitation": _page("invitation.html"),
+    "home-desktop": _page("home.html", position="0-0", home=HOME_DESKTOP),
+    "progress-desktop": _page("progress.html", progress=replace(READY, card=DESKTOP)),
     "data": _page("data.html", data=DATA),
     "data-none": _page("data.html", data=DataChoices((), query="unobtainium")),
     "templates": _page("templates.html", templates=TEMPLATES, query=""),

@@ -73,6 +73,11 @@ export function follow(api, { onstate, onlost, signal }) {
   const connect = () => {
     stream = new EventSource(`${api}/events`);
     stream.addEventListener("state", (event) => onstate(JSON.parse(event.data)));
+    stream.addEventListener("gone", () => {
+      stream.close();
+      onlost?.();
+      timer = setTimeout(connect, 5_000); // they may be let in again
+    });
     stream.addEventListener("error", () => {
       onlost?.();
       // The browser tries again by itself, but not after an answer that is no stream.

@@ -56,7 +56,20 @@ export class Sharing {
     this.#manage.querySelector(".leaving").hidden = state.kind !== "session" || !state.has_picture;
     for (const request of state.requests)
       if (!asked.has(request.id)) announce(`${request.name} asks ${request.role === "control" ? "for control" : "to see"}.`);
-    if (isFirst) void this.#suggest();
+    if (isFirst) {
+      this.#offerRoles();
+      void this.#suggest();
+    }
+  }
+
+  /** Without a picture there is nothing to watch: who is let in gets JupyterLab. */
+  #offerRoles() {
+    if (this.#state.has_picture) return;
+    for (const radio of this.#manage.querySelectorAll(".segment input")) {
+      if (radio.value === "viewer") radio.closest("label").hidden = true;
+      else radio.checked = true;
+    }
+    for (const why of this.#manage.querySelectorAll(".segment .segment-detail")) why.textContent = "use JupyterLab as you";
   }
 
   /** People of the desktop and members who are not here, each once. */
@@ -118,8 +131,19 @@ export class Sharing {
         make("span", { className: "hint" }, request.username),
         request.warning && make("span", { className: "hint tone-warn" }, icon("exclamation-triangle"), `May not read ${request.warning} otherwise`),
       ),
-      make("span", { className: "row end wrap" }, answer("Let see", "viewer", "small primary"), answer("Let take control", "control"), answer("Refuse", "refuse", "small quiet")),
+      make("span", { className: "row end wrap" }, this.#answers(request, answer)),
     );
+  }
+
+  #answers(request, answer) {
+    const { me, has_picture: hasPicture } = this.#state;
+    // Who has control and is not the owner can only hand it on.
+    if (!me.may_manage) return [button("Give control", () => this.#do(() => this.#ask("POST", "control", { to: request.username })), { look: "small", "data-key": `give:${request.id}` })];
+    return [
+      hasPicture && answer("Let see", "viewer", "small primary"),
+      answer("Let take control", "control", hasPicture ? "small" : "small primary"),
+      answer("Refuse", "refuse", "small quiet"),
+    ];
   }
 
   #invitation(invitation) {
