@@ -79,6 +79,7 @@ async def handshake(
     values: Mapping[str, str],
     client: ClientFacts,
     name: str = "",
+    needs: frozenset[str] = frozenset(),
     deadline_s: float = DEADLINE_S,
 ) -> Connected:
     """Open a connection, or join one.
@@ -95,6 +96,8 @@ async def handshake(
         What the browser says of itself.
     name
         Name of the person, for guacd's own messages to others in the connection.
+    needs
+        Parameters that guacd must know, whatever their values: what was fixed or added with them matters.
     deadline_s
         Time for all of it [s].
 
@@ -105,7 +108,7 @@ async def handshake(
     """
     try:
         async with asyncio.timeout(deadline_s):
-            return await _Talk(reader, writer).open(select, values, client, name)
+            return await _Talk(reader, writer).open(select, values, client, name, needs)
     except TimeoutError as error:
         raise HandshakeError(Status.UPSTREAM_TIMEOUT, "guacd does not answer") from error
     except CodecError as error:
@@ -120,15 +123,23 @@ def version_of(args: Sequence[str]) -> Version:
     return OLDEST if found is None else (int(found[1]), int(found[2]), int(found[3]))
 
 
-def answers(args: Sequence[str], values: Mapping[str, str], client: ClientFacts, name: str) -> str:
+def answers(
+    args: Sequence[str],
+    values: Mapping[str, str],
+    client: ClientFacts,
+    name: str,
+    needs: frozenset[str] = frozenset(),
+) -> str:
     """Return the instructions that answer ``args``.
 
     Raises
     ------
     HandshakeError
-        If guacd does not know a restriction that is set.
+        If guacd does not know a restriction that is set, or what is needed.
     """
-    unknown = sorted(one for one in RESTRICTIONS - set(args) if values.get(one) == "true")
+    unknown = sorted(
+        one for one in (RESTRICTIONS | needs) - set(args) if one in needs or values.get(one) == "true"
+    )
     if unknown:
         raise HandshakeError(Status.UNSUPPORTED, f"this guacd cannot do {', '.join(unknown)}")
     version = min(version_of(args), NEWEST)
@@ -156,11 +167,18 @@ class _Talk:
         self._buffer = b""
         self._read: list[Instruction] = []
 
-    async def open(self, select: str, values: Mapping[str, str], client: ClientFacts, name: str) -> Connected:
+    async def open(
+        self,
+        select: str,
+        values: Mapping[str, str],
+        client: ClientFacts,
+        name: str,
+        needs: frozenset[str],
+    ) -> Connected:
         """Do it."""
         await self._write(encode("select", select))
         args = await self._expect("args", select)
-        await self._write(answers(args, values, client, name))
+        await self._write(answers(args, values, client, name, needs))
         ready = await self._expect("ready", select)
         if len(ready) != 1 or not re.fullmatch(r"\$[0-9a-f-]{36}", ready[0]):
             raise CodecError("ready without an id")

@@ -112,6 +112,7 @@ class SessionDisplay:
     """The display of a session, by the relay in its server."""
 
     protocol = "vnc"
+    needs: frozenset[str] = frozenset()
     values: Mapping[str, str] = {
         "color-depth": "24",
         "clipboard-encoding": "UTF-8",

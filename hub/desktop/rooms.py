@@ -146,7 +146,12 @@ class Room:
         return Entered(reader, writer, joined.rest)
 
     async def _shake(
-        self, select: str, values: Mapping[str, str], facts: ClientFacts, name: str = ""
+        self,
+        select: str,
+        values: Mapping[str, str],
+        facts: ClientFacts,
+        name: str = "",
+        needs: frozenset[str] = frozenset(),
     ) -> tuple[StreamReader, StreamWriter, Connected]:
         """A connection to guacd with its handshake done; not too many at once."""
         async with self._slots:
@@ -155,7 +160,9 @@ class Room:
             except OSError as error:
                 raise guacd_gone() from error
             try:
-                done = await handshake(reader, writer, select=select, values=values, client=facts, name=name)
+                done = await handshake(
+                    reader, writer, select=select, values=values, client=facts, name=name, needs=needs
+                )
             except BaseException:
                 writer.close()
                 raise
@@ -202,7 +209,8 @@ class Room:
         try:
             where = {"hostname": join.host, "port": str(join.port)}
             values = {**self._target.values, **carrier.values, **where}
-            reader, writer, connected = await self._shake(self._target.protocol, values, facts)
+            target = self._target
+            reader, writer, connected = await self._shake(target.protocol, values, facts, needs=target.needs)
             try:
                 await until_drawn(reader, connected.rest)
             except BaseException:

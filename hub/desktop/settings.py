@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -13,6 +14,16 @@ SERVICE_CLIENT_ID = "service-desktop"
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9](?:[a-z0-9-]{0,40}[a-z0-9])?$")]
 Host = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9](?:[A-Za-z0-9.:-]{0,250}[A-Za-z0-9])?$")]
+
+
+_HOST_KEYS = {
+    "rdp": re.compile(r"(?:sha256:)?[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){31}"),
+    "ssh": re.compile(r"(?:ssh|ecdsa|sk)-[A-Za-z0-9@.-]{1,60} [A-Za-z0-9+/]{16,1900}={0,2}"),
+}
+_HOST_KEY_FORMS = {
+    "rdp": "the SHA-256 fingerprint of the certificate: 32 pairs of hex digits with colons between them",
+    "ssh": "type and base64 of a public key, as in known_hosts: ssh-ed25519 AAAA…",
+}
 
 
 class Closed(BaseModel):
@@ -79,7 +90,20 @@ class WorkstationSettings(Closed):
     host_key: str | None = Field(
         default=None,
         max_length=2000,
-        description="SSH: public key of the host; RDP: SHA-256 fingerprint of its certificate.",
+        description="SSH: public key of the host (type and base64); RDP: SHA-256 of its certificate.",
+    )
+    security: Literal["nla", "tls"] = Field(
+        default="nla", description="How RDP is protected: nla (Windows), tls (xrdp)."
+    )
+    trust_network: bool = Field(
+        default=False,
+        strict=True,
+        description="RDP, SSH: show it without `host_key`; whoever sits on the way could stand in for it.",
+    )
+    trust_ssh_server: bool = Field(
+        default=False,
+        strict=True,
+        description="SSH: show it by a guacd before 1.6.0, in which a server can run code (CVE-2024-35164).",
     )
     screens: Annotated[int, Field(ge=1, le=2)] = Field(
         default=1, description="Screens it shows side by side."
@@ -96,9 +120,17 @@ class WorkstationSettings(Closed):
     )
 
     @model_validator(mode="after")
-    def _key_is_for_ssh(self) -> Self:
+    def _fits_its_protocol(self) -> Self:
         if self.private_key_file is not None and self.protocol != "ssh":
             raise ValueError("`private_key_file` is for ssh")
+        if self.protocol == "vnc":
+            if self.host_key is not None:
+                raise ValueError("`host_key` is for rdp and ssh: VNC has none")
+        elif self.host_key is None:
+            if not self.trust_network:
+                raise ValueError("needs `host_key`, by which the machine is known, or `trust_network: true`")
+        elif not _HOST_KEYS[self.protocol].fullmatch(self.host_key):
+            raise ValueError(f"`host_key` must be {_HOST_KEY_FORMS[self.protocol]}")
         return self
 
 

@@ -48,10 +48,11 @@ class Carrier(Protocol):
 
 
 class Target(Protocol):
-    """Where a room leads. ``protocol`` and ``values`` are guacd's."""
+    """Where a room leads. ``protocol`` and ``values`` are guacd's; ``needs`` what it must know of them."""
 
     protocol: str
     values: Mapping[str, str]
+    needs: frozenset[str]
 
     async def open(self) -> Carrier:
         """Open a way there.

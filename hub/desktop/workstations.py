@@ -1,4 +1,15 @@
-"""Workstations of the operator's settings: machines with a screen of their own, reached by TCP."""
+"""Workstations of the operator's settings: machines with a screen of their own, reached by TCP.
+
+The tunnel opens the connection and carries its bytes to guacd's one-shot join, so guacd never has the
+machine's address. What opens the machine is read here, from files, and goes to guacd alone.
+
+Who a machine is: RDP and SSH are checked by the operator's ``host_key``, by guacd, which sees the certificate
+or key inside the carried stream. The join's address is in the place of the machine's name, so a certificate's
+name never fits: without a fingerprint nothing of it can be checked, hence ``trust_network``. VNC has nothing
+to check and no encryption, so it is for the instrument's own network (``docs/how-to/workstations.md``).
+
+Never set, so off in every guacd: recording, drives, printing, file transfer (sftp), sound, wake-on-LAN.
+"""
 
 from __future__ import annotations
 
@@ -12,28 +23,92 @@ from hub.desktop.targets import Carrier, CarryEnd, TargetRefusedError, TargetSil
 
 _CONNECT_S = 5.0
 _CHUNK = 64 * 1024
+_MOST_SECRET = 64 * 1024
+
+_JOIN_HOST = "127.0.0.1"
+"""What guacd takes for the machine's name: the address of every join (`hub.desktop.guacd`)."""
+
+_WIDE = {"width": "3840", "height": "1080"}
+"""Two screens side by side, as one desktop."""
+
+FIXED_SSH = frozenset({"recording-write-existing"})
+"""First in guacd 1.6.0, which has the fix of CVE-2024-35164: a server's console codes run code in guacd."""
+
+FINGERPRINTS = frozenset({"cert-fingerprints"})
+"""First in guacd 1.6.0; an older one would refuse every certificate, without saying why."""
 
 
 class Workstation:
-    """A machine of the operator's settings, by TCP."""
+    """A machine of the operator's settings, by TCP; a `hub.desktop.targets.Target`."""
 
     def __init__(self, settings: WorkstationSettings) -> None:
         self._settings = settings
         self.protocol: str = settings.protocol
-        self.values: Mapping[str, str] = _VALUES[settings.protocol](settings)
+        self.values: Mapping[str, str] = workstation_values(settings)
+        self.needs = workstation_needs(settings)
 
     async def open(self) -> Carrier:
         """Connect to it, and read what opens it."""
         try:
-            secrets = await asyncio.to_thread(_secrets, self._settings)
-        except OSError as error:
-            raise TargetRefusedError(f"{error.filename}: {error.strerror}") from error
-        try:
-            async with asyncio.timeout(_CONNECT_S):
-                reader, writer = await asyncio.open_connection(self._settings.host, self._settings.port)
-        except OSError as error:  # a time-out is one
-            raise TargetSilentError(f"{self._settings.host} does not answer") from error
-        return _Tcp(reader, writer, secrets)
+            secrets = await asyncio.to_thread(read_secrets, self._settings)
+        except (OSError, ValueError) as error:
+            raise TargetRefusedError(f"what opens {self._settings.title} cannot be read: {error}") from error
+        return _Tcp(*await open_stream(self._settings), secrets)
+
+
+def workstation_values(settings: WorkstationSettings) -> dict[str, str]:
+    """Parameters for guacd by name, without secrets and address."""
+    return _VALUES[settings.protocol](settings)
+
+
+def workstation_needs(settings: WorkstationSettings) -> frozenset[str]:
+    """Parameters without which a guacd is too old for this machine."""
+    if settings.protocol == "ssh" and not settings.trust_ssh_server:
+        return FIXED_SSH
+    if settings.protocol == "rdp" and settings.host_key is not None:
+        return FINGERPRINTS
+    return frozenset()
+
+
+async def open_stream(settings: WorkstationSettings) -> tuple[StreamReader, StreamWriter]:
+    """Open the connection to the machine.
+
+    Raises
+    ------
+    TargetSilentError
+        If it does not answer.
+    """
+    try:
+        async with asyncio.timeout(_CONNECT_S):
+            return await asyncio.open_connection(settings.host, settings.port)
+    except OSError as error:  # a time-out is one
+        raise TargetSilentError(f"{settings.title} does not answer at its address") from error
+
+
+def read_secrets(settings: WorkstationSettings) -> dict[str, str]:
+    """What opens the machine, by guacd's names. Blocking.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be read.
+    ValueError
+        If it is no text, or too long for one.
+    """
+    found = {}
+    if settings.password_file is not None:
+        found["password"] = _read(settings.password_file).strip("\r\n")
+    if settings.private_key_file is not None:
+        found["private-key"] = _read(settings.private_key_file)
+    return found
+
+
+def _read(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        text = file.read(_MOST_SECRET + 1)
+    if len(text) > _MOST_SECRET:
+        raise ValueError(f"{path} is too long")
+    return text
 
 
 class _Tcp:
@@ -71,44 +146,38 @@ async def _copy(reader: StreamReader, writer: StreamWriter) -> None:
         return
 
 
-def _secrets(settings: WorkstationSettings) -> dict[str, str]:
-    found = {}
-    if settings.password_file is not None:
-        found["password"] = _read(settings.password_file)
-    if settings.private_key_file is not None:
-        found["private-key"] = settings.private_key_file.read_text(encoding="utf-8")
-    return found
-
-
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8").strip("\r\n")
-
-
 def _vnc(_: WorkstationSettings) -> dict[str, str]:
-    return {"color-depth": "24", "clipboard-encoding": "UTF-8", "disable-display-resize": "true"}
+    # Its screen belongs to who sits before it: no window here makes it larger or smaller.
+    return {
+        "color-depth": "24",
+        "clipboard-encoding": "UTF-8",
+        "disable-display-resize": "true",
+        "cursor": "remote",
+    }
 
 
 def _rdp(settings: WorkstationSettings) -> dict[str, str]:
-    # The certificate cannot carry the name of a one-shot join. With a fingerprint it is checked by that; a
-    # guacd that knows no fingerprints (before 1.6.0) then refuses, which is right.
-    certificate = {"ignore-cert": "true"} if settings.host_key is None else {}
+    if settings.host_key is None:
+        identity = {"ignore-cert": "true"}
+    else:
+        # FreeRDP compares in lower case, by the name of the hash.
+        identity = {"cert-fingerprints": f"sha256:{settings.host_key.removeprefix('sha256:').lower()}"}
+    size = _WIDE if settings.screens > 1 else {"resize-method": "display-update"}
     return {
         "username": settings.username,
+        "security": settings.security,
         "color-depth": "24",
-        "resize-method": "display-update",
         "server-layout": RDP_LAYOUTS.get(settings.keyboard, "failsafe"),
         "enable-font-smoothing": "true",
-        "cert-fingerprints": settings.host_key or "",
-        **certificate,
+        "disable-audio": "true",
+        **size,
+        **identity,
     }
 
 
 def _ssh(settings: WorkstationSettings) -> dict[str, str]:
-    return {
-        "username": settings.username,
-        "host-key": settings.host_key or "",
-        "terminal-type": "xterm-256color",
-    }
+    known = {"host-key": f"{_JOIN_HOST} {settings.host_key}"} if settings.host_key is not None else {}
+    return {"username": settings.username, "terminal-type": "xterm-256color", **known}
 
 
 RDP_LAYOUTS = {
