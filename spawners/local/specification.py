@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from spawners.local.view import View, data_folder
-from spawners.plan import Credentials, LaunchPlan
+from spawners.plan import Credentials, Interface, LaunchPlan, MountMode
 from spawners.session import environment
+from spawners.session.desktopchild import desktop_specification
 
 
 def start_specification(plan: LaunchPlan, credentials: Credentials, view: View) -> dict[str, Any]:
@@ -30,7 +31,14 @@ def start_specification(plan: LaunchPlan, credentials: Credentials, view: View) 
         "dies_with_parent": view.arguments is None,
         "host": "127.0.0.1",
         "kernels": str(view.jupyter / "kernels"),
+        "desktop": desktop(plan, view) if plan.interface is Interface.DESKTOP else None,
     }
+
+
+def desktop(plan: LaunchPlan, view: View) -> dict[str, Any]:
+    """What is started beside the server when a desktop is asked for."""
+    mounts = [(str(view.shown(m.target)), m.mode is MountMode.READ_WRITE) for m in plan.mounts]
+    return desktop_specification(str(view.home), str(view.jupyter), mounts, str(plan.workdir))
 
 
 def start_command(plan: LaunchPlan, view: View) -> list[str]:

@@ -19,7 +19,8 @@ from spawners.local.runfolder import RunFolder, write_json
 from spawners.local.settings import LocalSettings
 from spawners.local.specification import start_command, start_specification
 from spawners.local.view import HostPaths, View, bubblewrap_view, links_view
-from spawners.plan import Credentials, LaunchPlan
+from spawners.plan import Credentials, Interface, LaunchPlan
+from spawners.session.desktop import why_not
 from spawners.session.machine import Shown, interpreter_paths, system_paths
 from spawners.session.view import group, passwd
 
@@ -81,6 +82,10 @@ class Preparer:
                 raise SubmitError(
                     f"The environment “{plan.environment.title}” is not installed here: {prefix}."
                 )
+        if plan.interface is Interface.DESKTOP and (
+            lacking := why_not(f"{prefix}/bin:/usr/local/bin:/usr/bin:/bin")
+        ):
+            raise SubmitError(lacking)
         for mount in plan.mounts:
             if not Path(mount.source).is_dir():
                 raise SubmitError(f"The data for {mount.target} is not there.")

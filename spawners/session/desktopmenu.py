@@ -44,13 +44,20 @@ def write(
     own = list(own_entries(folder, path, prefix, data))
     faster = with_gpu(path)
     applications = prefix / "share" / "applications"
-    further = [Path(part) / "applications" for part in environment.get("XDG_DATA_DIRS", "").split(":") if part]
-    found = [*entries_in(applications, path), *(entry for each in further for entry in entries_in(each, path))]
+    further = [
+        Path(part) / "applications" for part in environment.get("XDG_DATA_DIRS", "").split(":") if part
+    ]
+    found = [
+        *entries_in(applications, path),
+        *(entry for each in further for entry in entries_in(each, path)),
+    ]
     known = {"jupyterlab", "jupyter notebook", *(entry.title.casefold() for entry in own)}  # it runs already
     others = [entry for entry in found if entry.title.casefold() not in known][:_MOST]
     (icewm / "menu").write_text(menu(own, others, faster), encoding="utf-8")
     terminal = next(entry for entry in own if entry.title == "Terminal")
-    (icewm / "keys").write_text(f'key "Alt+Ctrl+t" {" ".join(map(quoted, terminal.command))}\n', encoding="utf-8")
+    (icewm / "keys").write_text(
+        f'key "Alt+Ctrl+t" {" ".join(map(quoted, terminal.command))}\n', encoding="utf-8"
+    )
     (icewm / "toolbar").write_text("".join(line(entry, faster) for entry in own), encoding="utf-8")
     return {
         "ICEWM_PRIVCFG": str(icewm),
@@ -63,9 +70,7 @@ def write(
     }
 
 
-def own_entries(
-    folder: Path, path: str, prefix: Path, data: Sequence[Mapping[str, str]]
-) -> Iterator[Entry]:
+def own_entries(folder: Path, path: str, prefix: Path, data: Sequence[Mapping[str, str]]) -> Iterator[Entry]:
     """What every desktop has, as far as its programs are there."""
     terminal = shutil.which("xterm", path=path) or "xterm"
     icons = _SHARE / "icons"
@@ -75,7 +80,9 @@ def own_entries(
         yield Entry("Data", program, str(icons / "data.xpm"))
     elif data:
         yield Entry(
-            "Data", (terminal, "-e", "sh", "-c", 'cd "$0" && exec "$SHELL"', data[0]["path"]), str(icons / "data.xpm")
+            "Data",
+            (terminal, "-e", "sh", "-c", 'cd "$0" && exec "$SHELL"', data[0]["path"]),
+            str(icons / "data.xpm"),
         )
     silx = shutil.which("silx", path=path)
     if silx:
@@ -127,7 +134,7 @@ def read_entry(file: Path, path: str) -> Entry | None:
 
 
 def with_gpu(path: str) -> tuple[str, ...]:
-    """Words before a command by which its OpenGL runs on the node's GPU: VirtualGL by EGL, if both are there."""
+    """Words before a command that let its OpenGL run on the GPU: VirtualGL by EGL, if both are there."""
     program = shutil.which("vglrun", path=path)
     devices = Path("/dev/dri").glob("renderD*")
     return (program, "-d", "egl") if program and any(os.access(x, os.R_OK | os.W_OK) for x in devices) else ()

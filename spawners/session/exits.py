@@ -17,6 +17,7 @@ NO_DATA = 84
 NO_VIEW = 85
 NO_HOME = 86
 WRONG_JOB = 87
+NO_DESKTOP = 88
 
 SENTENCES = {
     REFUSED: "Its working folder could not be used.",
@@ -28,6 +29,7 @@ SENTENCES = {
     NO_VIEW: "Its data view could not be built on the node.",
     NO_HOME: "Its home folder cannot be used on the node.",
     WRONG_JOB: "Its job was not submitted as it should be, or runs as somebody else.",
+    NO_DESKTOP: "A desktop cannot be shown on the node: programs for it are not installed there.",
     126: "The Python that starts sessions cannot be run on the node.",
     127: "A program that starts sessions is missing on the node.",
 }

@@ -19,6 +19,8 @@ NAMESPACES = ("--unshare-user", "--unshare-pid", "--unshare-ipc", "--unshare-uts
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 
 _ETC = (
+    "X11/app-defaults",
+    "X11/fonts",
     "alternatives",
     "bash.bashrc",
     "ca-certificates",

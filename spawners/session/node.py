@@ -37,6 +37,7 @@ if __name__ == "__main__":  # on a node this folder stands alone, under any name
 from spawners.session import exits
 from spawners.session.address import listen_address
 from spawners.session.children import memory_file
+from spawners.session.desktopchild import desktop_specification
 from spawners.session.engine import Engine
 from spawners.session.environment import PRIVATE_SOCKETS, server_environment
 from spawners.session.minder import Correspondent, Minder
@@ -101,7 +102,17 @@ def start_specification(
         "dies_with_parent": view.kind == "links",
         "host": host,
         "kernels": f"{view.jupyter}/kernels",
+        "desktop": desktop(spec, view) if spec.get("interface") == "desktop" else None,
     }
+
+
+def desktop(spec: Mapping[str, Any], view: NodeView) -> dict[str, Any]:
+    """What is started beside the server when a desktop is asked for."""
+    mounts = [
+        (str(Path(view.data) / Path(mount["target"]).relative_to("/")), mount["is_writable"])
+        for mount in spec["mounts"]
+    ]
+    return desktop_specification(view.home, view.jupyter, mounts, spec["workdir"])
 
 
 def first_command(spec: Mapping[str, Any], view: NodeView) -> list[str]:
@@ -177,16 +188,21 @@ class NodeSession:
         code = self._minder.run(
             first_command(spec, view), view.bubblewrap, stdin, self._log, correspondent.start
         )
-        if code in _VIEW_FAILED and self._has_no_view(_VIEW_FAILED[code]):
-            text = f"The data view could not be built on the node {node_name()}; the line above says why."
-            raise exits.SessionFailedError(exits.NO_VIEW, text)
+        if code in _VIEW_FAILED:
+            self._look_for_view(_VIEW_FAILED[code], f"{spec['environment']['prefix']}/")
         return code
 
-    def _has_no_view(self, sign: str) -> bool:
-        """Whether what makes the view spoke last: it ends with a code that a server's may be as well."""
+    def _look_for_view(self, sign: str, prefix: str) -> None:
+        """Fail if what makes the view spoke last: it ends with a code that a server's may be as well."""
         from spawners.session.sessionlog import tail
 
-        return any(line.startswith(sign) for line in tail(self._log_path, 1))
+        said = next((line for line in tail(self._log_path, 1) if line.startswith(sign)), None)
+        if said is not None and f"stat {prefix}" in said:
+            text = f"The image has no {prefix[:-1]} (node {node_name()})."
+            raise exits.SessionFailedError(exits.NO_ENVIRONMENT, text)
+        if said is not None:
+            text = f"The data view could not be built on the node {node_name()}; the line above says why."
+            raise exits.SessionFailedError(exits.NO_VIEW, text)
 
 
 def main() -> int:

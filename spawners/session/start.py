@@ -15,6 +15,8 @@ view, with its specification as one JSON object on standard input:
     reaches it there meets JupyterHub's login: the server answers only to the session's person.
 ``kernels``
     Folder for kernels of the person's own environments (`spawners.session.kernels`), or null.
+``desktop``
+    What is started beside the server (`spawners.session.desktopchild`), or null.
 ``report_url``, ``report_secret``
     Where the port is reported, once; the secret never enters the server's environment. The address is
     not reported: the engine knows where the session runs from who started it.
@@ -56,6 +58,9 @@ _REPORT_PAUSE_S = (0.1, 5.0)
 
 EXIT_REFUSED = 78
 """Exit code (EX_CONFIG of sysexits.h) when the working folder cannot be used."""
+
+EXIT_NO_DESKTOP = 88
+"""Exit code when a desktop is asked for and cannot be (`spawners.session.exits`)."""
 
 
 class RefusedError(Exception):
@@ -181,6 +186,7 @@ class Session:
         self._dies_with_parent: bool = spec["dies_with_parent"]
         self._is_ending = False
         self._pid = 0
+        self._desktop: Any = None
         self.code: int | None = None
         self.port = 0
         self.base_path = urlsplit(self._environment.get("JUPYTERHUB_SERVICE_URL", "")).path or "/"
@@ -195,6 +201,23 @@ class Session:
         if not self._is_ending and self._pid:
             os.kill(self._pid, signal.SIGTERM)
         self._is_ending = True
+
+    def open_desktop(self, wanted: dict[str, Any]) -> str:
+        """Start a desktop beside the server; else returns why there can be none here."""
+        sys.path.insert(0, str(Path(__file__).resolve().parent))
+        import desktop  # type: ignore[import-not-found]  # beside this file, which is no package here
+        import desktopchild  # type: ignore[import-not-found]
+
+        why_not: str = desktop.why_not(self._environment["PATH"])
+        if why_not:
+            return why_not
+        prefix = Path(self._command[0]).parents[1]
+        self._desktop = child = desktopchild.DesktopChild(
+            wanted, prefix=prefix, dies_with_parent=self._dies_with_parent
+        )
+        child.start(self._environment)
+        self._environment.update(child.variables())
+        return ""
 
     def start_answering(self) -> bool:
         """Start the server and wait until it answers; False if it ended instead."""
@@ -276,6 +299,8 @@ class Session:
             pass
         # A request that comes while Python ends would else change the exit code.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if self._desktop is not None:
+            self._desktop.end()
         assert self.code is not None
         return self.code
 
@@ -431,6 +456,9 @@ def main() -> int:
     except RefusedError as error:
         print(error, file=sys.stderr, flush=True)
         return EXIT_REFUSED
+    if spec.get("desktop") and (why_not := session.open_desktop(spec["desktop"])):
+        print(why_not, file=sys.stderr, flush=True)
+        return EXIT_NO_DESKTOP
     if session.start_answering():
         report(session, spec["report_url"], spec["report_secret"])
         spec.clear()

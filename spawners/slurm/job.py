@@ -124,6 +124,7 @@ def node_specification(plan: LaunchPlan) -> dict[str, Any]:
         "files": [{"path": str(file.path), "content": file.content} for file in plan.files],
         "data_link": str(plan.data_link) if plan.data_link else None,
         "open_path": str(plan.open_path) if plan.open_path else None,
+        "interface": str(plan.interface),
     }
 
 

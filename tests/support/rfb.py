@@ -150,7 +150,7 @@ class RfbClient:
 def vnc_answer(password: str, challenge: bytes) -> bytes:
     """Answer of VncAuth (RFC 6143, 7.2.2): DES with the bits of each byte of the key reversed."""
     key = bytes(int(f"{byte:08b}"[::-1], 2) for byte in password.encode("ascii")[:8].ljust(8, b"\0"))
-    encryptor = Cipher(TripleDES(key * 3), modes.ECB()).encryptor()  # noqa: S305 - the protocol's
+    encryptor = Cipher(TripleDES(key * 3), modes.ECB()).encryptor()
     return encryptor.update(challenge) + encryptor.finalize()
 
 

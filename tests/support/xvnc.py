@@ -45,7 +45,7 @@ class RunningDesktop:
 def running_desktop(
     folder: Path, *, width: int = 800, height: int = 600, words: tuple[str, ...] = ()
 ) -> Iterator[RunningDesktop]:
-    """A desktop in a folder that is made; its path must be short (unix(7): 107 bytes). Skips where it lacks."""
+    """A desktop in a folder that is made; its path must be short (unix(7): 107 bytes)."""
     require(not desktop.why_not(), f"a desktop: {desktop.why_not()}")
     size = ["--width", str(width), "--height", str(height)]
     command = [sys.executable, "-I", "-S", str(SUPERVISOR), "--folder", str(folder), *size, *words]

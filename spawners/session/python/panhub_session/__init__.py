@@ -4,7 +4,8 @@
 ``warn_before`` [s] and ``sessions_url``; ``idle_ends_at`` is when the session ends unless somebody uses
 it, null while that is far. ``POST`` answers the same and says that somebody used the page. The deadline
 is read from the file that the platform rewrites when a session is extended, so the answer follows.
-Needs jupyter_server 2 alone.
+``<base>/panhub/desktop/…`` is for the tunnel of remote desktops alone (`panhub_session.desktop`), where the
+platform has one. Needs jupyter_server 2 alone; the desktop, cryptography too, which JupyterHub needs.
 """
 
 from __future__ import annotations
@@ -51,3 +52,19 @@ def _load_jupyter_server_extension(server: Any) -> None:
     }
     path = url_path_join(server.web_app.settings["base_url"], "panhub", "time")
     server.web_app.add_handlers(".*$", [(path, TimeHandler, facts)])
+    if os.environ.get("PANHUB_DESKTOP_KEY"):
+        _add_desktop(server.web_app)
+
+
+def _add_desktop(web_app: Any) -> None:
+    """Add the handlers of the desktop; also in a session without one, where they say so."""
+    from jupyter_server.utils import url_path_join
+
+    from panhub_session.desktop import Desk, handlers
+
+    base = web_app.settings["base_url"]
+    rules = [
+        (url_path_join(base, "panhub", "desktop", name), kind, facts)
+        for name, kind, facts in handlers(Desk.read(os.environ))
+    ]
+    web_app.add_handlers(".*$", rules)

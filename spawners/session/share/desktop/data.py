@@ -23,9 +23,37 @@ from PySide6.QtWidgets import (
     QTreeView,
 )
 
-_IMAGES = {".h5", ".hdf5", ".nxs", ".nx", ".cxi", ".edf", ".cbf", ".tif", ".tiff", ".npy", ".npz", ".mccd", ".img"}
+_IMAGES = {
+    ".h5",
+    ".hdf5",
+    ".nxs",
+    ".nx",
+    ".cxi",
+    ".edf",
+    ".cbf",
+    ".tif",
+    ".tiff",
+    ".npy",
+    ".npz",
+    ".mccd",
+    ".img",
+}
 _SPECTRA = {".mca", ".spec", ".dat"}
-_TEXTS = {".txt", ".log", ".csv", ".json", ".yaml", ".yml", ".py", ".md", ".cfg", ".ini", ".poni", ".xy", ".xml"}
+_TEXTS = {
+    ".txt",
+    ".log",
+    ".csv",
+    ".json",
+    ".yaml",
+    ".yml",
+    ".py",
+    ".md",
+    ".cfg",
+    ".ini",
+    ".poni",
+    ".xy",
+    ".xml",
+}
 
 
 def command_for(path: Path) -> list[str] | None:
@@ -98,7 +126,8 @@ def main() -> int:
     application.setApplicationName("Data")
     window = DataWindow(places)
     window.show()
-    return application.exec()
+    code: int = application.exec()
+    return code
 
 
 if __name__ == "__main__":
