@@ -22,7 +22,7 @@ from hub.demo.run import running_demo
 from hub.demo.smoke import Report, forget_last_run, told
 from hub.demo.supervisor import SupervisorError
 from hub.demo.visitor import VisitError, Visitor
-from hub.demo.window import ALT, CONTROL, Window
+from hub.demo.window import Window
 from hub.desktop.status import Status
 
 if TYPE_CHECKING:
@@ -143,10 +143,12 @@ class Walk:
         return launch
 
     async def terminal(self, window: Window) -> None:
-        """Open a terminal by its key, until it is drawn."""
+        """Open a terminal by the desktop's menu, until it is drawn."""
         before = await window.calm()
-        await window.press(CONTROL, ALT, ord("t"))
-        await window.change(before, 10_000)
+        await window.click(300, 300, button=3)
+        await window.change(before, 1000)
+        await window.press(ord("t"))
+        await window.change(before, 20_000)
         await window.calm()
 
     async def _give(self, role: str) -> None:

@@ -22,8 +22,7 @@ _NOP_S = 5.0
 """guacd lets go of a window that says nothing for 15 s."""
 
 _KEYSYMS = {"\n": 0xFF0D}
-CONTROL, ALT = 0xFFE3, 0xFFE9
-"""Keysyms of modifiers (X11/keysymdef.h)."""
+"""Of letters the keysym is their code (X11/keysymdef.h)."""
 
 
 class Window:
@@ -89,10 +88,10 @@ class Window:
         for letter in text:
             await self.press(_KEYSYMS.get(letter, ord(letter)))
 
-    async def click(self, x: int, y: int) -> None:
-        """Click there."""
-        for mask in ("0", "1", "0"):
-            await self._send("mouse", str(x), str(y), mask)
+    async def click(self, x: int, y: int, button: int = 1) -> None:
+        """Click there; buttons are 1 left, 2 middle, 3 right."""
+        for mask in (0, 1 << (button - 1), 0):
+            await self._send("mouse", str(x), str(y), str(mask))
 
     async def aclose(self) -> None:
         """Leave."""

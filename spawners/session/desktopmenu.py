@@ -54,10 +54,6 @@ def write(
     known = {"jupyterlab", "jupyter notebook", *(entry.title.casefold() for entry in own)}  # it runs already
     others = [entry for entry in found if entry.title.casefold() not in known][:_MOST]
     (icewm / "menu").write_text(menu(own, others, faster), encoding="utf-8")
-    terminal = next(entry for entry in own if entry.title == "Terminal")
-    (icewm / "keys").write_text(
-        f'key "Alt+Ctrl+t" {" ".join(map(quoted, terminal.command))}\n', encoding="utf-8"
-    )
     (icewm / "toolbar").write_text("".join(line(entry, faster) for entry in own), encoding="utf-8")
     return {
         "ICEWM_PRIVCFG": str(icewm),
