@@ -28,6 +28,8 @@ async def until_drawn(reader: StreamReader, rest: bytes) -> None:
             for (opcode, *arguments), _ in parsed(buffer[:end].decode()):
                 if opcode == "sync":
                     return
+                if opcode == "required":
+                    raise HandshakeError(Status.CLIENT_UNAUTHORIZED, "the desktop asks for a password")
                 if opcode in {"error", "disconnect"}:
                     status = error_status(arguments) if opcode == "error" else Status.UPSTREAM_ERROR
                     raise HandshakeError(status, "guacd could not show the desktop")

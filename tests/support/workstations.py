@@ -101,6 +101,13 @@ ssl_protocols=TLSv1.2, TLSv1.3
 autorun=screen
 rsakeys_ini={keys}
 max_bpp=32
+allow_channels=true
+allow_multimon=true
+bitmap_cache=true
+bitmap_compression=true
+bulk_compression=true
+new_cursors=true
+use_fastpath=both
 
 [Logging]
 LogFile={folder}/xrdp.log
@@ -108,6 +115,12 @@ LogLevel=INFO
 EnableSyslog=false
 
 [Channels]
+rdpdr=true
+rdpsnd=true
+drdynvc=true
+cliprdr=true
+rail=true
+xrdpvr=true
 
 [screen]
 name=screen
@@ -137,10 +150,10 @@ async def ssh_machine(folder: Path) -> AsyncIterator[Machine]:
     program = require_program("sshd", package="openssh-server")
     keygen = require_program("ssh-keygen", package="openssh-client")
     port = free_port()
-    for name, kind in (("host", ["-t", "ed25519"]), ("person", ["-t", "rsa", "-b", "2048", "-m", "PEM"])):
-        await asyncio.to_thread(
-            subprocess.run, [keygen, "-q", "-N", "", *kind, "-f", str(folder / name)], check=True
-        )
+    # RSA, as guacd 1.3.0 of Debian knows no newer kind (libssh2 with libgcrypt).
+    for name in ("host", "person"):
+        kind = ["-t", "rsa", "-b", "2048", "-m", "PEM", "-f", str(folder / name)]
+        await asyncio.to_thread(subprocess.run, [keygen, "-q", "-N", "", *kind], check=True)
     (folder / "authorized").write_text((folder / "person.pub").read_text())
     (folder / "sshd_config").write_text(
         f"""ListenAddress 127.0.0.1
@@ -153,7 +166,7 @@ UsePAM no
 PasswordAuthentication no
 PermitRootLogin prohibit-password
 PubkeyAcceptedAlgorithms +ssh-rsa
-HostKeyAlgorithms ssh-ed25519
+HostKeyAlgorithms +ssh-rsa
 PrintMotd no
 """
     )
