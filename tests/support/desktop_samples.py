@@ -110,6 +110,8 @@ class SampleApi(RequestHandler):
         """Note what was sent."""
         if self.request.method != "GET":
             body = self.request.body[:500].decode("utf-8", "replace")
+            if self.request.headers.get("Content-Type") == "image/jpeg":
+                body = self.request.body[:3].hex()
             self.desk.heard.append([self.request.method, self.request.path.partition("/desktops/")[2], body])
 
     async def get(self, desktop: str, what: str = "") -> None:
@@ -154,7 +156,7 @@ class SampleApi(RequestHandler):
         elif what == "members" and body["username"] == "ruth" and not body.get("confirm"):
             self._refuse(409, "confirm_needed", "This shows data of MA-1234, which that person may not read.")
         elif what == "invitations":
-            url = f"http://{self.request.host}/services/panhub/invitations#{'k' * 22}"
+            url = f"http://{self.request.host}/services/panhub/invitation#{'k' * 22}"
             self.finish({"id": "00000000000000cc", "url": url, "expires_at": NOW.isoformat()})
         elif what == "control":
             mine = state["me"]["username"] == body["to"]
@@ -163,7 +165,12 @@ class SampleApi(RequestHandler):
         else:
             self.finish({})
 
-    put = delete = patch = post
+    delete = patch = post
+
+    def put(self, desktop: str, what: str = "") -> None:
+        """A small picture."""
+        self.set_status(204)
+        self.finish()
 
     def _state(self, desktop: str) -> dict[str, Any]:
         if desktop not in self.desk.states:
