@@ -7,12 +7,13 @@ BIN = .venv/bin
 # Byte code is compiled once, at installation: see hub/demo/install.py.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo smoke demo-slurm smoke-slurm smoke-desktop test test-slurm-testing unit lint format bench docs clean ci-packages desktop-packages slurm-packages
+.PHONY: help demo smoke demo-slurm smoke-slurm smoke-desktop apptainer test test-slurm-testing unit lint format bench docs clean ci-packages desktop-packages slurm-packages
 
 help:
 	@echo "make demo    a running hub with demo data on this machine (ARGS='--port 8100')"
 	@echo "make smoke   the demo's whole way without a browser, on free ports"
 	@echo "make demo-slurm, make smoke-slurm    the same on a Slurm of their own (Debian 12, root)"
+	@echo "make apptainer    what sessions in images need there (Go, root)"
 	@echo "make smoke-desktop    the way of a desktop: typing, guests, outsiders (ARGS=--slurm)"
 	@echo "make test    all tests; what this machine lacks is skipped with the reason"
 	@echo "make unit    the fast tests only"
@@ -41,6 +42,12 @@ smoke-slurm: slurm-packages
 smoke-desktop:
 	@$(INSTALL) demo
 	@exec $(BIN)/panhub smoke --desktop $(ARGS)
+
+# For environments in images, on the demo's Slurm and in its tests: built once, in two to four minutes.
+apptainer:
+	$(call INSTALL_PACKAGES,$(APPTAINER_PACKAGES))
+	@$(INSTALL) tools
+	@$(BIN)/python -m hub.demo.slurm.image
 
 test:
 	@$(INSTALL) dev
@@ -83,8 +90,10 @@ SLURM_PACKAGES = slurmctld slurmd slurmdbd slurmrestd slurm-client slurm-wlm-jwt
 DESKTOP_PACKAGES = bubblewrap tigervnc-standalone-server tigervnc-tools x11-xkb-utils x11-xserver-utils icewm xterm \
   fonts-dejavu-core libgl1-mesa-dri libegl1 libopengl0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 \
   libxcb-shape0 libxkbcommon-x11-0 mesa-utils
+# Building apptainer, mounting and making images; Go is not Debian's, which is too old.
+APPTAINER_PACKAGES = build-essential squashfuse squashfs-tools debootstrap
 CI_PACKAGES = bubblewrap chromium postgresql openjdk-17-jre-headless maven fonts-dejavu-core \
-  $(DESKTOP_PACKAGES) $(SLURM_PACKAGES) xrdp openssh-server
+  $(DESKTOP_PACKAGES) $(SLURM_PACKAGES) $(APPTAINER_PACKAGES) xrdp openssh-server
 
 # Their daemons are not started (invoke-rc.d(8)): demo and tests run their own.
 INSTALL_PACKAGES = @missing=; for package in $(1); do \

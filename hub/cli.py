@@ -146,9 +146,10 @@ def _state(options: argparse.Namespace, name: str) -> Path:
 
 
 def _site(state: Path) -> Any:
+    from hub.demo.slurm.apptainer import apptainer_prefix
     from hub.demo.slurm.site import SlurmSite
 
-    return SlurmSite(state)
+    return SlurmSite(state, has_image=apptainer_prefix() is not None)
 
 
 def _serve(options: argparse.Namespace) -> int:

@@ -63,7 +63,7 @@ class Minder:
         With ``view`` the first word of the command is bubblewrap, and these are its arguments.
         ``has_started`` is called once the process runs: no thread may be started before it was forked.
         """
-        self._session = session = FirstProcess.start(command, view, stdin, os.environ, _hold_back_ends)
+        self._session = session = FirstProcess.start(command, view, stdin, os.environ, _ignore_ends)
         if self.is_ending:  # the request came before there was anybody to tell
             session.tell(signal.SIGTERM)
         has_started()
@@ -79,13 +79,9 @@ class Minder:
             self._session.tell(signal.SIGKILL)
 
 
-def _hold_back_ends() -> None:
-    """Keep SIGTERM from what makes the view, until ``start.py`` in it lets it through.
-
-    Slurm sends it to all processes of a job at once. bubblewrap, and the program by which apptainer
-    mounts an image, must not end before the server has: what it runs from would be gone.
-    """
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+def _ignore_ends() -> None:
+    """Slurm asks all processes of a job to end: bubblewrap must not, before the server in it has."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class Correspondent:

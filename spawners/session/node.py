@@ -12,8 +12,9 @@ port and nothing else, and listens where the site's setting says (`spawners.sess
 default on the address from which this node reaches the service, which the kernel tells.
 
 End: Slurm sends SIGTERM to every process of a job at once. Whatever ends it, this process stays until
-the server has ended. Nor must bubblewrap's own process die before, or what mounts apptainer's image,
-since the view dies with it: they hold SIGTERM back, ``start.py`` inside does not.
+the server has ended. bubblewrap's own process must not die before, since the view dies with it: it
+ignores SIGTERM, ``start.py`` inside does not. apptainer hands it on; what mounts its image by FUSE ends
+at once, so a server ends with what it has loaded.
 
 Standard library only, and few imports: it is on the way of every start.
 """

@@ -449,8 +449,6 @@ def main() -> int:
     session = Session(spec)
     signal.signal(signal.SIGTERM, session.end)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # On a node it was held back until somebody is there who hands it on.
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
     try:
         session.show_first(prepare(spec))
     except RefusedError as error:

@@ -1,9 +1,9 @@
 """Apptainer for the demo's nodes, built from its Go module: Debian 12 has no package of it.
 
-``python -m hub.demo.slurm.apptainer`` (`make apptainer`) builds it once into the cache: two to four
-minutes, with Go and a C compiler, and nothing that needs root. A module's archive has neither the
-file with the version nor the executable bits of the repository; with these the build is apptainer's
-own, of the parts that run a container without privileges. Where it is installed is not built in.
+It is built once into the cache (`make apptainer`), in two to four minutes of two processors, with Go
+and a C compiler and without root. A module's archive has neither the file with the version nor the
+executable bits of the repository; with these the build is apptainer's own, of the parts that run a
+container without privileges. Where it is installed is not built in.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
-import time
 from pathlib import Path
 
 from hub.demo.slurm.release import SlurmDemoError, cache_folder
@@ -111,19 +109,3 @@ def _source(part: Path) -> Path:
 
 def _go_environment() -> dict[str, str]:
     return {**os.environ, "GOWORK": "off", "GOTOOLCHAIN": "local"}
-
-
-def main() -> int:
-    """Build it and say where it is."""
-    began = time.monotonic()
-    try:
-        prefix = build_apptainer()
-    except SlurmDemoError as error:
-        print(error, file=sys.stderr)
-        return 1
-    print(f"apptainer {VERSION} in {prefix} ({time.monotonic() - began:.0f} s)")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,17 +2,20 @@
 
 The system is made by debootstrap and kept in the cache. Over it lies the environment of the nodes
 (`hub.demo.slurm.environment`), under a path that the nodes do not have: what runs from there runs in
-the image. Apptainer itself must have been built (`make apptainer`).
+the image. ``python -m hub.demo.slurm.image`` (`make apptainer`) makes ahead what takes minutes:
+apptainer itself, and the system.
 """
 
 from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from hub.demo.slurm.apptainer import apptainer_prefix
+from hub.demo.slurm.apptainer import apptainer_prefix, build_apptainer
 from hub.demo.slurm.people import SITE
 from hub.demo.slurm.release import SlurmDemoError, cache_folder
 from hub.demo.slurm.root import debian_mirror, locked, run_logged
@@ -35,7 +38,7 @@ class NodeImage:
 
 
 def prepare_image(environment: Path, site: Path = SITE) -> NodeImage:
-    """Image with an environment, made if it is not there. Blocking: a minute and a half the first time.
+    """Image with an environment, made if it is not there. Blocking: half a minute the first time.
 
     Parameters
     ----------
@@ -121,3 +124,19 @@ def _copy(source: Path, target: Path, log: Path) -> None:
     if linked.returncode != 0:
         shutil.rmtree(target, ignore_errors=True)
         run_logged(["cp", "-a", "--reflink=auto", str(source), str(target)], log)
+
+
+def main() -> int:
+    """Make what images need and takes minutes; what is there is kept."""
+    began = time.monotonic()
+    try:
+        print(f"{build_apptainer()} after {time.monotonic() - began:.0f} s", flush=True)
+        print(f"{_system()} after {time.monotonic() - began:.0f} s", flush=True)
+    except SlurmDemoError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from hub.demo.slurm.apptainer import apptainer_prefix
+from hub.demo.slurm.image import PREFIX
+from hub.demo.slurm.site import IMAGE_PROFILE
 from tests.support.afterwards import (
     assert_books_are_right,
     servers,
@@ -18,6 +21,7 @@ from tests.support.afterwards import (
 )
 from tests.support.kernels import Kernel
 from tests.support.platform import Visitor, wait_until
+from tests.support.required import require
 from tests.support.slurm_platform import SlurmPlatform, running_slurm_platform
 
 pytestmark = pytest.mark.timeout(300)
@@ -27,7 +31,7 @@ _DATA = {"inputs": [{"kind": "dataset", "ref": "ds-ma5501-lab6-series"}], "wallt
 
 @pytest.fixture(scope="module")
 def platform() -> Iterator[SlurmPlatform]:
-    with running_slurm_platform() as platform:
+    with running_slurm_platform(has_image=apptainer_prefix() is not None) as platform:
         yield platform
 
 
@@ -204,6 +208,58 @@ def test_stopped_it_is_charged_what_slurm_says(
     ended = assert_is_over(platform, maja, session["id"])
     assert ended["end_reason"] == "stopped_by_user"
     assert not _processes(session["id"])
+
+
+# --- in an apptainer image ----------------------------------------------------------------------
+
+_LOOK = """
+import json, os, pathlib, sys
+def change(path):
+    try:
+        path.write_text("x")
+    except OSError as error:
+        return error.strerror
+data, own = pathlib.Path("/data/visitor"), pathlib.Path.home()
+mounts = [line.split() for line in open("/proc/self/mountinfo")]
+print(json.dumps({
+    "prefix": sys.prefix,
+    "raw": change(next(data.glob("ma5501/*/*/RAW_DATA")) / "x"),
+    "raw as mounted": sorted({m[5].split(",")[0] for m in mounts if m[4].endswith("/RAW_DATA")}),
+    "processed": change(next(data.glob("ma5501/*/*/PROCESSED_DATA")) / "x"),
+    "image": change(pathlib.Path("/opt/x")),
+    "proposals": sorted({m[4].split("/")[3] for m in mounts if m[4].startswith("/data/")}),
+    "homes": [path.name for path in own.parent.iterdir()],
+    "node": os.path.exists("/usr/sbin/slurmd"),
+    "person": [os.getuid() == own.stat().st_uid, os.environ["USER"]],
+    "first process": open("/proc/1/comm").read().strip(),
+}))
+"""
+
+
+def test_a_session_in_an_image_sees_the_image_and_its_data(platform: SlurmPlatform, maja: Visitor) -> None:
+    require(apptainer_prefix(), "apptainer (make apptainer)")
+    launch = maja.launch(**_DATA, place="cpu", profile=IMAGE_PROFILE)
+    runs = maja.wait_for(launch["id"], "running", "ended", timeout_s=90)
+    assert runs["state"] == "running", runs["end_message"]
+    opened = maja.open_session(runs)
+    kernel = Kernel(opened)
+    kernel.run("kept = 6 * 7")
+    assert kernel.value("kept") == "42"
+    assert json.loads(opened.run(_LOOK)) == {
+        "prefix": str(PREFIX),
+        "raw": "Read-only file system",
+        "raw as mounted": ["ro"],
+        "processed": None,
+        "image": "Read-only file system",
+        "proposals": ["ma5501"],
+        "homes": ["maja"],
+        "node": False,
+        "person": [True, "maja"],
+        "first process": "appinit",
+    }
+    maja.api("DELETE", f"/launches/{launch['id']}")
+    assert assert_is_over(platform, maja, launch["id"])["end_reason"] == "stopped_by_user"
+    assert not _processes(launch["id"])
 
 
 # --- in the queue -------------------------------------------------------------------------------

@@ -132,6 +132,26 @@ def test_what_a_module_sets_shows_nothing_more_in_a_container():
     assert given == {"APPTAINER_TMPDIR": "/scratch", "PATH": "/bin"}
 
 
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("FATAL:   stat /opt/core/bin/python: no such file or directory", exits.NO_ENVIRONMENT),
+        ("FATAL:   container creation failed: squashfuse_ll exited", exits.NO_VIEW),
+        ("the server's own last word", None),
+    ],
+)
+def test_why_a_container_could_not_start_is_told_apart(tmp_path, line, code):
+    path = tmp_path / "session.log"
+    path.write_text(f"before\n{line}\n")
+    session = node.NodeSession(None, None, path, None, None)
+    if code is None:
+        session._look_for_view("FATAL: ", "/opt/core/")
+        return
+    with pytest.raises(exits.SessionFailedError) as found:
+        session._look_for_view("FATAL: ", "/opt/core/")
+    assert found.value.code == code
+
+
 def test_apptainer_shows_exactly_what_is_named_whatever_the_names_are():
     words = view.apptainer_arguments(
         image="/images/a.sif",
@@ -333,7 +353,7 @@ def test_a_job_from_inside_does_not_take_over_the_sessions_allocation(tmp_path):
 
 
 IMPORTED_BY_NODES = sorted(
-    path for path in CODE.glob("*.py") if path.name not in {"__init__.py", "kernels.py", "start.py"}
+    path for path in CODE.glob("*.py") if path.name not in {"__init__.py", "desktop.py", "desktopmenu.py", "kernels.py", "start.py"}
 )
 
 
