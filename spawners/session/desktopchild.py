@@ -19,6 +19,7 @@ SIZE = (1600, 900)
 """First size of a screen [pixels]; the page sets another as soon as it is there."""
 
 _GRACE_S = 3.0
+_PR_SET_PDEATHSIG = 1
 _MOST_PATH = 90
 """Bytes of a folder in which sockets and their siblings have names (unix(7): 107)."""
 
@@ -108,7 +109,7 @@ class DesktopChild:
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL)
             if self._dies_with_parent:
-                self._tie(parent)
+                _tie_to(parent)
             os.dup2(stdin, 0)
             python = str(self._prefix / "bin" / "python")
             os.execve(python, [python, "-I", "-S", program], dict(environment))  # noqa: S606 - no shell
@@ -116,12 +117,6 @@ class DesktopChild:
             print(f"The desktop could not be started: {error}", file=sys.stderr, flush=True)
         finally:
             os._exit(127)
-
-    @staticmethod
-    def _tie(parent: int) -> None:
-        import desktop  # type: ignore[import-not-found]  # beside this file, which is no package there
-
-        desktop.die_with_parent(parent)
 
     def end(self) -> None:
         """End it; it takes its folder with it."""
@@ -134,3 +129,12 @@ class DesktopChild:
             while not os.waitpid(self._pid, os.WNOHANG)[0] and time.monotonic() < until:
                 time.sleep(0.01)
         self._pid = 0
+
+
+def _tie_to(parent: int) -> None:
+    """Let the kernel kill this process when its parent ends (prctl(2))."""
+    import ctypes  # only views without a process namespace need it
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)

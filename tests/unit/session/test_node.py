@@ -353,7 +353,9 @@ def test_a_job_from_inside_does_not_take_over_the_sessions_allocation(tmp_path):
 
 
 IMPORTED_BY_NODES = sorted(
-    path for path in CODE.glob("*.py") if path.name not in {"__init__.py", "desktop.py", "desktopmenu.py", "kernels.py", "start.py"}
+    path
+    for path in CODE.glob("*.py")
+    if path.name not in {"__init__.py", "desktop.py", "desktopmenu.py", "kernels.py", "start.py"}
 )
 
 
