@@ -80,8 +80,8 @@ class DesktopApp:
             log_function=_log_request,
         )
 
-    def _desktop_ended(self, desktop: str, end: CarryEnd) -> None:
-        self.tunnel.desktop_ended(desktop, end)
+    def _desktop_ended(self, display: object, end: CarryEnd) -> None:
+        self.tunnel.desktop_ended(display, end)
 
     def start(self) -> None:
         """Begin to report and to watch."""
@@ -103,7 +103,7 @@ class DesktopApp:
                 await self.connections.all_gone()
         await self._rooms.aclose()
         await self.relays.aclose()
-        self._engine.close()
+        await self._engine.aclose()
 
 
 def desktop_settings(settings: Settings) -> DesktopSettings:

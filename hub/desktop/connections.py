@@ -36,6 +36,7 @@ class Connection:
         self.decision = admission.decision
         self._window = window
         self._pump: Pump | None = None
+        self.display: object = None
         self._input_at: float | None = None
         self._ended = False
 
@@ -104,6 +105,7 @@ class Connection:
             self._input_at = time.monotonic()
             room.note_input()
 
+        self.display = entered.display
         self._pump = Pump(
             self._window,
             entered.reader,
@@ -192,10 +194,10 @@ class Connections:
             self._left.clear()
             await self._left.wait()
 
-    def end(self, end: ConnectionEnd, *, desktop: str | None = None) -> None:
-        """End all, or all at one desktop."""
+    def end(self, end: ConnectionEnd, *, display: object = None) -> None:
+        """End all, or all that see one display."""
         for connection in self:
-            if desktop is None or connection.admission.desktop == desktop:
+            if display is None or connection.display is display:
                 connection.end(end)
 
 

@@ -14,9 +14,9 @@ class ConnectionEnd(Exception):  # noqa: N818  # an end is what it is; only some
         super().__init__(text)
 
 
-def session_ended(text: str = "") -> ConnectionEnd:
+def session_ended() -> ConnectionEnd:
     """The session is over: there is nothing to come back to."""
-    return ConnectionEnd(Status.SESSION_CLOSED, text or "The session has ended.")
+    return ConnectionEnd(Status.SESSION_CLOSED, "The session has ended.")
 
 
 def engine_silent() -> ConnectionEnd:

@@ -11,8 +11,8 @@ import logging
 from typing import TypeVar
 from urllib.parse import quote
 
+import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
-from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPRequest, HTTPResponse
 
 from hub.desktop.models import Admission, RedeemBody, ReportAnswer, ReportBody
 
@@ -46,8 +46,9 @@ class EngineClient:
 
     def __init__(self, url: str, secret: str) -> None:
         self._url = f"{url.rstrip('/')}/internal/desktop"
-        self._headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
-        self._client = AsyncHTTPClient(force_instance=True, max_clients=_MOST_CALLS)
+        headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
+        limits = httpx.Limits(max_connections=_MOST_CALLS, max_keepalive_connections=20)
+        self._client = httpx.AsyncClient(headers=headers, limits=limits, trust_env=False)
 
     async def redeem(self, ticket: str, username: str) -> Admission:
         """Admit one connection.
@@ -64,7 +65,7 @@ class EngineClient:
         except ValidationError as error:
             raise TicketRefusedError from error
         response = await self._call("POST", "/redeem", body, timeout_s=10)
-        if 400 <= response.code < 500 and _code(response) == "ticket_refused":
+        if response.is_client_error and _code(response) == "ticket_refused":
             raise TicketRefusedError
         return _read(response, Admission)
 
@@ -89,36 +90,36 @@ class EngineClient:
         path = f"/news?position={quote(position, safe='')}"
         return _read(await self._call("GET", path, None, timeout_s=NEWS_WAIT_S + 10), _News).position
 
-    def close(self) -> None:
-        """Release connections; questions under way are given up."""
-        self._client.close()
+    async def aclose(self) -> None:
+        """Release connections."""
+        await self._client.aclose()
 
-    async def _call(self, method: str, path: str, body: BaseModel | None, *, timeout_s: float) -> HTTPResponse:
-        request = HTTPRequest(
-            self._url + path,
-            method=method,
-            headers=self._headers,
-            body=None if body is None else body.model_dump_json(),
-            connect_timeout=3,
-            request_timeout=timeout_s,
-        )
+    async def _call(
+        self, method: str, path: str, body: BaseModel | None, *, timeout_s: float
+    ) -> httpx.Response:
         try:
-            return await self._client.fetch(request, raise_error=False)
-        except (OSError, HTTPClientError) as error:  # the second: a time-out, or a connection cut off
-            raise EngineSilentError(f"{method} {path.partition('?')[0]}: {error}") from error
+            return await self._client.request(
+                method,
+                self._url + path,
+                content=None if body is None else body.model_dump_json(),
+                timeout=httpx.Timeout(timeout_s, connect=3),
+            )
+        except httpx.HTTPError as error:
+            where = path.partition("?")[0]
+            raise EngineSilentError(f"{method} {where}: {error or type(error).__name__}") from error
 
 
-def _read(response: HTTPResponse, model: type[M]) -> M:
-    if response.code != 200:
-        raise EngineSilentError(f"the engine answered {response.code}")
+def _read(response: httpx.Response, model: type[M]) -> M:
+    if response.status_code != 200:
+        raise EngineSilentError(f"the engine answered {response.status_code}")
     try:
-        return model.model_validate_json(response.body)
+        return model.model_validate_json(response.content)
     except ValidationError as error:
         raise EngineSilentError(f"the engine's answer does not fit: {error.errors()[0]['msg']}") from error
 
 
-def _code(response: HTTPResponse) -> str:
+def _code(response: httpx.Response) -> str:
     try:
-        return str(json.loads(response.body)["code"])
+        return str(json.loads(response.content)["code"])
     except (ValueError, KeyError, TypeError):
         return ""

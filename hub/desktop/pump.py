@@ -12,13 +12,14 @@ import logging
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import cast
 from weakref import WeakKeyDictionary
 
 from tornado.websocket import WebSocketClosedError
 
-from hub.desktop.codec import CodecError, decode, encode, end_of_complete
+from hub.desktop.codec import MAX_INSTRUCTION, CodecError, complete, decode, encode
 from hub.desktop.filter import InputFilter
+from hub.desktop.frames import Browser, send
 from hub.desktop.handshake import error_status
 from hub.desktop.models import Decision
 from hub.desktop.output import OutputFilter
@@ -35,27 +36,19 @@ MOST_UNSENT = 128 * 1024
 MOST_REPLIES = 16 * 1024
 """Bytes of replies kept for a browser that is behind; those beyond are left out, as on a line that is cut."""
 
+_GOODBYE = b"10.disconnect;"
+
 FLUSH_S = 5.0
 """How long guacd may take for our last word [s]."""
 
 _buffers: WeakKeyDictionary[asyncio.AbstractEventLoop, bytearray] = WeakKeyDictionary()
-"""One read buffer for all connections of a loop: it is filled and emptied in one step."""
+"""One read buffer for all connections of a loop: asyncio fills it and has it emptied in one step."""
 
 
 _REFUSALS = {
     Status.CLIENT_OVERRUN: "The browser sent too much at once",
     Status.CLIENT_TOO_MANY: "The browser sent too many instructions",
 }
-
-
-class Browser(Protocol):
-    """What is used of Tornado's ``WebSocketHandler``."""
-
-    def write_message(self, message: bytes, binary: bool = False) -> Awaitable[None]:
-        """Send a message; done when the kernel has it all."""
-
-    def close(self, code: int | None = None, reason: str | None = None) -> None:
-        """Close the WebSocket."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +104,7 @@ class Pump(asyncio.BufferedProtocol):
         self._input, self._output = InputFilter(decision), OutputFilter(decision)
         loop = asyncio.get_running_loop()
         self._transport = cast(asyncio.Transport, writer.transport)
-        self._buffer = memoryview(_buffers.setdefault(loop, bytearray(CHUNK)))
+        self._buffer = memoryview(_buffers.setdefault(loop, bytearray(MAX_INSTRUCTION + CHUNK)))
         self._tail = b""
         self._last = b""
         self._is_connected = False
@@ -175,12 +168,14 @@ class Pump(asyncio.BufferedProtocol):
     # ---- guacd's side: asyncio calls these
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the next read goes."""
-        return self._buffer
+        """Where the next read goes: behind what is left of the last one."""
+        left = len(self._tail)
+        self._buffer[:left] = self._tail
+        return self._buffer[left : left + CHUNK]
 
     def buffer_updated(self, nbytes: int) -> None:
         """Something was read."""
-        self._carry(bytes(self._buffer[:nbytes]))
+        self._carry(bytes(self._buffer[: len(self._tail) + nbytes]))
 
     def eof_received(self) -> None:
         """Guacd closed: by returning nothing, we have asyncio close, and call `connection_lost`."""
@@ -217,7 +212,7 @@ class Pump(asyncio.BufferedProtocol):
         except ConnectionError:
             rest = self._rest
         if rest:
-            self._carry(rest)
+            self._carry(rest)  # the first of all: there is no tail yet
         if self._transport.is_closing():
             self.connection_lost(None)
         elif not self._is_paused:
@@ -226,14 +221,12 @@ class Pump(asyncio.BufferedProtocol):
     def _carry(self, data: bytes) -> None:
         if self._ended.done():
             return
-        if self._tail:
-            data = self._tail + data
         try:
-            end = end_of_complete(data)
+            end, is_seen = complete(data, self._output.watch)
             self._tail = data[end:]
             if end == 0:
                 return
-            whole, back = self._output.feed(data[:end])
+            whole, back = self._output.feed(data[:end], is_seen=is_seen)
         except CodecError as error:
             log.warning("guacd does not speak its protocol: %s", error)
             self._finish(Ended(Status.UPSTREAM_ERROR), says="The desktop's server failed")
@@ -242,9 +235,12 @@ class Pump(asyncio.BufferedProtocol):
             self._transport.write(back)
         if not self._is_connected:
             self._look(whole)
-        self._last = whole[-512:]
+        self._last = whole[-512:] if len(whole) >= 512 else (self._last + whole)[-512:]
         if whole:
             self._send(whole)
+        if whole.endswith(_GOODBYE):
+            # guacd itself keeps the socket of a connection whose own process failed, so its word is the end.
+            self.connection_lost(None)
 
     def _look(self, whole: bytes) -> None:
         """Whether the desktop is there, or asks for what it should have been given."""
@@ -257,9 +253,11 @@ class Pump(asyncio.BufferedProtocol):
     def _send(self, data: bytes) -> None:
         """Send whole instructions, as one message."""
         try:
-            sent = asyncio.ensure_future(self._browser.write_message(data))
+            sent = send(self._browser, data)
         except WebSocketClosedError:
             self.browser_left()
+            return
+        if sent.done() and sent.exception() is None:
             return
         size = len(data)
         self._unsent += size

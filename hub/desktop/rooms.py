@@ -45,6 +45,9 @@ _STAY_S = 12.0
 _LEAVE_S = 1.0
 
 
+OnEnd = Callable[[object, CarryEnd], None]
+"""Hears which display ended, and how."""
+
 Keep = Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
 """Starts work in the background, and keeps it until it is done."""
 
@@ -83,12 +86,15 @@ class Entered:
     reader: StreamReader
     writer: StreamWriter
     rest: bytes
+    display: object
+    """What it shows: the same for all that end together."""
 
 
 class Room:
     """One desktop.
 
-    ``on_end`` hears how the way to it ended, before guacd hears of it.
+    ``on_end`` hears how the way to a display ended, before guacd hears of it. When it is guacd that let go,
+    nobody is left; or guacd failed, and then says nothing to those who are.
     """
 
     def __init__(
@@ -96,7 +102,7 @@ class Room:
         target: Target,
         guacd: GuacdPort,
         *,
-        on_end: Callable[[CarryEnd], None],
+        on_end: OnEnd,
         keep: Keep,
         slots: asyncio.Semaphore,
     ) -> None:
@@ -142,8 +148,8 @@ class Room:
 
     async def _join(self, display: _Display, facts: ClientFacts, decision: Decision, name: str) -> Entered:
         values = restrictions(decision)
-        reader, writer, joined = await self._shake(display.connected.id, values, facts, name)
-        return Entered(reader, writer, joined.rest)
+        reader, writer, joined = await self._shake(display.id, values, facts, name)
+        return Entered(reader, writer, joined.rest, display)
 
     async def _shake(
         self,
@@ -205,7 +211,8 @@ class Room:
             join = await self._guacd.join()
         except OSError as error:
             raise guacd_gone() from error
-        carrying = self._keep(self._carry(carrier, join))
+        display = _Display(carrier)
+        carrying = self._keep(self._carry(display, join))
         try:
             where = {"hostname": join.host, "port": str(join.port)}
             values = {**self._target.values, **carrier.values, **where}
@@ -223,44 +230,41 @@ class Room:
                 log.info("A desktop is not shown: %s", error)
                 raise _end_of(error) from error
             raise
-        display = _Display(connected, carrier)
-        carrying.add_done_callback(display.over)
+        display.id = connected.id
         return display, reader, writer
 
-    async def _carry(self, carrier: Carrier, join: JoinPoint) -> None:
+    async def _carry(self, display: _Display, join: JoinPoint) -> None:
         """Carry the desktop's own protocol for as long as guacd wants it."""
         writer: StreamWriter | None = None
         try:
             reader, writer = await join.accept()
-            end = await carrier.carry(reader, writer)
-            if end is not CarryEnd.GUACD:
-                self._on_end(end)
+            end = await display.carrier.carry(reader, writer)
+            display.is_over = True
+            self._on_end(display, end)
         except OSError:
             log.info("guacd did not come to a join")
         finally:
+            display.is_over = True
             join.close()
-            carrier.close()
+            display.carrier.close()
             if writer is not None:
                 writer.close()
 
 
 class _Display:
-    """A connection of guacd that shows the desktop."""
+    """A connection of guacd that shows the desktop. ``id`` opens it, so it is a secret."""
 
-    def __init__(self, connected: Connected, carrier: Carrier) -> None:
-        self.connected, self.carrier = connected, carrier
+    def __init__(self, carrier: Carrier) -> None:
+        self.carrier = carrier
+        self.id = ""
         self.is_over = False
         self.is_shown = asyncio.Event()
-
-    def over(self, _: object) -> None:
-        """Its bytes are no longer carried."""
-        self.is_over = True
 
 
 class Rooms:
     """The rooms by desktop; one that nobody is in is forgotten."""
 
-    def __init__(self, guacd: GuacdPort, on_end: Callable[[str, CarryEnd], None]) -> None:
+    def __init__(self, guacd: GuacdPort, on_end: OnEnd) -> None:
         self._guacd, self._on_end = guacd, on_end
         self._rooms: dict[str, Room] = {}
         self._inside: dict[Room, int] = {}
@@ -275,7 +279,7 @@ class Rooms:
             room = Room(
                 target,
                 self._guacd,
-                on_end=lambda end: self._on_end(desktop, end),
+                on_end=self._on_end,
                 keep=self._keep,
                 slots=self._slots,
             )

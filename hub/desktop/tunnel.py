@@ -10,7 +10,7 @@ from typing import Protocol
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from hub.desktop.connections import Connection, Connections, Window
-from hub.desktop.ends import ConnectionEnd, desktop_silent, engine_silent, session_ended
+from hub.desktop.ends import ConnectionEnd, desktop_silent, engine_silent, guacd_gone, session_ended
 from hub.desktop.engine import EngineClient, EngineSilentError, TicketRefusedError
 from hub.desktop.handshake import ClientFacts
 from hub.desktop.models import Admission, SessionTarget
@@ -127,9 +127,9 @@ class Tunnel:
             raise ConnectionEnd(Status.RESOURCE_NOT_FOUND, "This workstation is not set up here.")
         return Workstation(settings)
 
-    def desktop_ended(self, desktop: str, end: CarryEnd) -> None:
-        """A desktop is gone: its people hear why before guacd would tell them less."""
-        self._connections.end(session_ended() if end is CarryEnd.OVER else desktop_silent(), desktop=desktop)
+    def desktop_ended(self, display: object, end: CarryEnd) -> None:
+        """A display is gone: who sees it hears why before guacd would tell them less, or nothing."""
+        self._connections.end(_ENDS[end](), display=display)
         self._reporter.wake()
 
     async def watch(self) -> None:
@@ -154,3 +154,6 @@ class Tunnel:
                     log.warning("The hub does not say who is signed in: %s", error)
                     break
                 connection.end(ConnectionEnd(Status.CLIENT_UNAUTHORIZED, "You have signed out."))
+
+
+_ENDS = {CarryEnd.OVER: session_ended, CarryEnd.CUT: desktop_silent, CarryEnd.GUACD: guacd_gone}

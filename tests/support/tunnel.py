@@ -353,7 +353,7 @@ class BrowserEnd:
         self._alive: asyncio.Task[None] | None = None
 
     async def read(self) -> tuple[str, ...]:
-        """The next instruction; raises EOFError when the tunnel closed. Answers ``sync`` as a browser does."""
+        """The next instruction; raises EOFError when the tunnel closed. Answers ``sync``."""
         while not self._waiting:
             message = await self.socket.read_message()
             if message is None:
