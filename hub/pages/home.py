@@ -17,7 +17,7 @@ from hub.launch.store import Launch
 from hub.pages.base import RECENT_NOTICE, PageHandler
 from hub.pages.cards import Cards, paying_proposals
 from hub.pages.refusing import meter_view
-from hub.pages.shared import company_of, shared_with, with_company
+from hub.pages.shared import coming_of, company_of, shared_with, with_company, workstations_of
 from hub.pages.state import fields_of, state_of, to_request
 from hub.pages.views import HomeView, Meter, RecentRow
 from hub.problems import RequestError
@@ -36,9 +36,11 @@ class HomeBase(PageHandler):
         over = await self.recent_launches(60)
         cards = self.cards(live, await self.app.outlooks.of_all(live))
         company = await company_of(self.app, self.person, live)
+        stations = await workstations_of(self.app, self.person)
         return HomeView(
             cards=tuple(with_company(cards.card(launch), company) for launch in live),
-            shared=await shared_with(self.app, self.person),
+            shared=await shared_with(self.app, self.person, stations),
+            coming=coming_of(stations),
             notices=self._notices(cards, over),
             recent=_matching([cards.recent(launch) for launch in over], query),
             meters=await self.meters([*live, *over]),

@@ -16,10 +16,11 @@ from hub.identity import persons
 from hub.identity.models import Person
 from hub.launch.news import utcnow
 from hub.launch.store import Launch
-from hub.pages.views import SessionCard, SharedCard
+from hub.pages.views import ComingStation, SessionCard, SharedCard
 from hub.problems import RequestError
 from hub.sharing import passes, store
 from hub.sharing.service import Sharing
+from hub.sharing.workstations import Listed
 from spawners.plan import LaunchId
 
 if TYPE_CHECKING:
@@ -70,7 +71,22 @@ def with_company(card: SessionCard, company: Mapping[LaunchId, Company]) -> Sess
     )
 
 
-async def shared_with(app: App, person: Person) -> tuple[SharedCard, ...]:
+async def workstations_of(app: App, person: Person) -> tuple[Listed, ...]:
+    """Workstations that are or will be open to a person; none while nobody can say."""
+    try:
+        return () if app.workstations is None else await app.workstations.listed(person, utcnow())
+    except RequestError:
+        return ()
+
+
+def coming_of(stations: Sequence[Listed]) -> tuple[ComingStation, ...]:
+    """Those that are not open yet, the next one first."""
+    waiting = [(one.standing.opens_at, one) for one in stations if one.standing.opens_at is not None]
+    waiting.sort(key=lambda pair: (pair[0], pair[1].desktop))
+    return tuple(ComingStation(one.title, one.standing.proposal, at) for at, one in waiting)
+
+
+async def shared_with(app: App, person: Person, listed: Sequence[Listed] = ()) -> tuple[SharedCard, ...]:
     """Sessions that others share with a person, and workstations that are open to them."""
     sharing, settings = app.sharing, app.settings.desktop
     if sharing is None or settings is None:
@@ -81,7 +97,9 @@ async def shared_with(app: App, person: Person) -> tuple[SharedCard, ...]:
     ids = dict.fromkeys([*stations, *given])
     has_lab = settings.sharing.lab
     found = await asyncio.gather(*(_card(app.db, sharing, person, one, has_lab=has_lab) for one in ids))
-    return tuple(card for card in found if card is not None)[:_MOST]
+    closes = {one.desktop: one.standing.closes_at for one in listed}
+    cards = (replace(one, until=one.until or closes.get(one.desktop)) for one in found if one is not None)
+    return tuple(cards)[:_MOST]
 
 
 async def _card(

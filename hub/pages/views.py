@@ -184,6 +184,15 @@ class SessionCard:
 
 
 @dataclass(frozen=True, slots=True)
+class ComingStation:
+    """A workstation that a coming beamtime of the person's opens to them."""
+
+    title: str
+    proposal: str
+    opens_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class SharedCard:
     """A session of somebody else, or a workstation, that the person may see.
 
@@ -244,11 +253,12 @@ class HomeView:
     query: str = ""
     stale: str = ""
     shared: tuple[SharedCard, ...] = ()
+    coming: tuple[ComingStation, ...] = ()
 
     @property
     def is_first_visit(self) -> bool:
         """Nothing was ever started."""
-        return not (self.cards or self.notices or self.recent or self.query or self.shared)
+        return not (self.cards or self.notices or self.recent or self.query or self.shared or self.coming)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from hub.pages.views import (
     Amount,
     AuditRow,
     Choice,
+    ComingStation,
     DataChoices,
     DatasetChoice,
     DayUse,
@@ -397,7 +398,10 @@ SHARED = (
     ),
     SharedCard("ws-id22", "ID22 control", "", Role.OWNER, has_picture=True),
 )
-HOME_DESKTOP = HomeView(cards=(DESKTOP,), shared=SHARED, recent=RECENT, meters=(PROPOSAL_METER,))
+COMING = (ComingStation("ID11 sample station", "ma-1234", ahead(days=3)),)
+HOME_DESKTOP = HomeView(
+    cards=(DESKTOP,), shared=SHARED, coming=COMING, recent=RECENT, meters=(PROPOSAL_METER,)
+)
 HOME_SLURM = HomeView(
     cards=(WITH_JOBS, QUEUED, QUEUED_LONG, ENDING_SOON), meters=(PROPOSAL_METER, PERSON_METER)
 )
