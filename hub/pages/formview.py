@@ -32,6 +32,7 @@ from hub.pages.formplaces import (
     scheduling_words,
     wanted_size,
 )
+from hub.pages.interfaces import TITLES, default_offer, fitting, interface_choices, with_interface_first
 from hub.pages.placeviews import PlaceCard
 from hub.pages.placing import gpu_title, look
 from hub.pages.sizing import Room, too_large
@@ -57,18 +58,13 @@ from profiles.choose import Offer, offers
 from profiles.loader import Profiles
 from quota.models import Enforcement, Resource
 from spawners.backend import Ask, Backend
-from spawners.plan import Interface, Scheduling, Size
+from spawners.plan import Scheduling, Size
 from templates.matching import Match, Verdict
 from templates.techniques import panet
 
 _HOURS = (1, 2, 4, 8, 24)
 _SETS_SHOWN = 8
 _VISITS_SHOWN = 12
-_TITLES = {Interface.LAB: "JupyterLab", Interface.DESKTOP: "Desktop"}
-_ABOUT = {
-    Interface.LAB: "Notebooks, files and a terminal",
-    Interface.DESKTOP: "Programs with windows, on a desktop here in the browser; JupyterLab is there too",
-}
 
 
 class Forms:
@@ -92,14 +88,26 @@ class Forms:
         self._backends = backends
 
     async def form(
-        self, person: Person, request: LaunchRequest, query: str, live: Sequence[Launch] = ()
+        self,
+        person: Person,
+        request: LaunchRequest,
+        query: str,
+        live: Sequence[Launch] = (),
+        *,
+        chosen: str = "",
     ) -> FormView:
-        """The form as it stands for a request; ``live`` are the person's sessions."""
+        """The form as it stands for a request; ``live`` are the person's sessions.
+
+        ``chosen`` is the field that was changed last: an interface then goes before the profile.
+        """
         granted, problem = await self._granted(person, request)
         matches = await self._notebooks.ranked(granted)
         if request.template == AUTO:
             request = request.model_copy(update={"template": _best(matches)})
         offered = offers(self._profiles, await self._planner.subject(person))
+        if chosen == "interface":
+            request = with_interface_first(request, offered)
+        request = fitting(request, _chosen_offer(offered, request, None))
         request = _with_place(offered, request)
         said, refused = await self._launches.summarise(person, request)
         offer = _chosen_offer(offered, request, said)
@@ -109,10 +117,7 @@ class Forms:
             chosen=_chosen(granted),
             data=replace(data, problem=data.problem or ("" if problem is None else problem.detail)),
             templates=_templates(matches, request),
-            interfaces=tuple(
-                Choice(i.value, _TITLES[i], _ABOUT[i], is_chosen=i is request.interface)
-                for i in offer.interfaces
-            ),
+            interfaces=interface_choices(offered, request.interface),
             profiles=tuple(_profile(one, one is offer) for one in offered),
             sizes=_sizes(offer, request, where.room),
             durations=_durations(offer, request, where.max_walltime),
@@ -346,7 +351,7 @@ def _template(found: Match, request: LaunchRequest) -> Choice:
 def _chosen_offer(offered: Sequence[Offer], request: LaunchRequest, said: LaunchSummary | None) -> Offer:
     wanted = said.profile.id if said else request.profile
     by_id = {offer.profile: offer for offer in offered}
-    default = next((offer for offer in offered if offer.is_default and offer.is_allowed), offered[0])
+    default = default_offer(offered, request.interface)
     found = by_id.get(wanted or "")
     return found if found is not None and found.is_allowed else default
 
@@ -448,7 +453,7 @@ def _hold(line: HoldSummary) -> Hold:
 def _undecided(request: LaunchRequest, refusal: Refusal | None) -> Summary:
     """What is left to say where the engine refused before it came to a plan."""
     return Summary(
-        interface=_TITLES[request.interface],
+        interface=TITLES[request.interface],
         environment="",
         place="",
         resources=Resources("", 0, 0),

@@ -40,7 +40,9 @@ class FormBase(PageHandler):
 
     async def form(self, request: LaunchRequest) -> FormView:
         """The form as it stands for a request."""
-        return await self.forms.form(self.person, request, self.search(), await self.live_launches())
+        live = await self.live_launches()
+        chosen = self.get_argument("chosen", "")
+        return await self.forms.form(self.person, request, self.search(), live, chosen=chosen)
 
     def search(self) -> str:
         """Text searched for in the data."""

@@ -221,12 +221,16 @@ class SampleHost(RequestHandler):
 
     def _folder(self) -> dict[str, Any]:
         if not self.get_argument("path", ""):
-            return {"path": "", "entries": [{"name": "results", "kind": "folder", "size": 0}]}
+            return {
+                "path": "",
+                "may_bring": True,
+                "entries": [{"name": "results", "kind": "folder", "size": 0}],
+            }
         entries = [
             {"name": "<img src=x onerror=alert(1)>.txt", "kind": "file", "size": 2_345_678},
             {"name": "scan 😀.dat", "kind": "file", "size": 12},
         ]
-        return {"path": self.get_argument("path"), "entries": entries}
+        return {"path": self.get_argument("path"), "may_bring": True, "entries": entries}
 
     def post(self, path: str) -> None:
         """Note a size, a layout or a file."""

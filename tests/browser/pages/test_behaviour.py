@@ -125,6 +125,12 @@ async def test_another_data_set_reshapes_the_form(page, site):
         await page.get_by_label("sample_02").check()
 
 
+async def test_an_interface_is_chosen_before_its_profile(page, site):
+    await page.goto(f"{site}/new")
+    async with page.expect_request(re.compile(r"/parts/form\?.*interface=desktop.*&chosen=interface$")):
+        await page.get_by_label("Desktop").check()
+
+
 async def test_data_is_searched_while_typing_and_enter_starts_nothing(page, site):
     await page.goto(f"{site}/new")
     await page.get_by_text("Choose other data").click()

@@ -8,6 +8,7 @@ const AT_ONCE = 2;
 export class Files extends EventTarget {
   uploads = [];
   folder = "";
+  mayBring = true;
   entries = null;
   words = "";
   #waiting = [];
@@ -75,7 +76,8 @@ export class Files extends EventTarget {
     try {
       const answer = await ask("GET", this.#url("files", folder), undefined, { token: serviceToken() });
       this.folder = answer.path ?? folder;
-      this.entries = answer.entries ?? answer.items ?? answer.files ?? [];
+      this.entries = answer.entries;
+      this.mayBring = answer.may_bring;
       this.words = "";
     } catch (error) {
       this.words = wordsOf(error);

@@ -93,7 +93,9 @@ export class DesktopLink extends EventTarget {
   /** Whether the desktop's service knows the person; otherwise it sends the browser to sign in there, once. */
   async #isKnown() {
     try {
-      await ask("GET", `${this.service}/me`, undefined, { token: serviceToken() });
+      const token = serviceToken();
+      if (!token) throw new Refused(401); // nobody was signed in there by this browser
+      await ask("GET", `${this.service}/me`, undefined, { token });
       sessionStorage.removeItem(LOGIN_KEY);
       return true;
     } catch (error) {

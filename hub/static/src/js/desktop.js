@@ -492,14 +492,17 @@ function showFiles() {
   refill(at("entries"), [
     up && make("li", {}, up),
     ...(files.entries ?? []).map((entry) => {
-      const isFolder = entry.is_folder ?? entry.is_dir ?? (entry.kind ?? entry.type) === "folder";
-      const label = entry.title ?? entry.name;
+      const isFolder = entry.kind === "folder";
       const open = isFolder
-        ? make("button", { type: "button", className: "entry", "data-key": `entry:${entry.name}`, onclick: () => files.list(entry.path ?? join(files.folder, entry.name)) }, icon("folder2-open"), label)
-        : make("a", { className: "entry", href: files.download(entry.name), download: entry.name }, icon("download"), label);
-      return make("li", {}, open, !isFolder && Number.isFinite(entry.size) && make("span", { className: "hint" }, sizeText(entry.size)));
+        ? make("button", { type: "button", className: "entry", "data-key": `entry:${entry.name}`, onclick: () => files.list(join(files.folder, entry.name)) }, icon("folder2-open"), entry.name)
+        : make("a", { className: "entry", href: files.download(entry.name), download: entry.name }, icon("download"), entry.name);
+      return make("li", {}, open, !isFolder && make("span", { className: "hint" }, sizeText(entry.size)));
     }),
   ]);
+  at("picker").disabled = !files.mayBring;
+  at("bring-words").textContent = files.mayBring
+    ? "Or drop them on the picture. They go into the folder shown here; nothing there is replaced."
+    : "This folder is read-only: choose another to bring files in.";
   at("empty-folder").hidden = !files.entries || files.entries.length > 0;
 }
 

@@ -117,7 +117,7 @@ async function lookAtPlaces() {
 
 async function update(control) {
   const isShaping = control.hasAttribute("data-reshape");
-  if (isShaping) await reshape(choices(), control);
+  if (isShaping) await reshape(`${choices()}&chosen=${control.name}`, control);
   const query = choices();
   history.replaceState(null, "", `${form.dataset.page}?${query}`);
   await askSummary();
