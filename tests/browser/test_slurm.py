@@ -7,12 +7,15 @@ warning before its end; an end that came from outside. Pictures are left in ``bu
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 
+import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
+from hub.demo.slurm.release import SlurmDemoError
 from spawners.slurm.models import mark
 from tests.support.browsing import PATIENCE_MS, PHONE, Album, chromium, guest
 from tests.support.slurm_platform import running_slurm_platform
@@ -217,3 +220,81 @@ async def test_a_wait_is_cancelled_at_once(platform, browser, album):
             "Cancelled", timeout=PATIENCE_MS
         )
     await asyncio.to_thread(cluster.cancel_all)
+
+
+# --- ends that nobody asked for -------------------------------------------------------------------
+
+EATS_MEMORY = """
+import os
+# Linux takes the largest process first, a notebook's as a rule, and the session goes on: here its server.
+open(f"/proc/{os.getppid()}/oom_score_adj", "w").write("1000")
+eaten = [bytearray(64 << 20) for _ in range(64)]
+"""
+
+
+def eat_memory(maja, launch):
+    """Let a session's kernel take more memory than the session has."""
+    with contextlib.suppress(AssertionError, httpx.HTTPError, OSError, TimeoutError):
+        maja.open_session(launch).run(EATS_MEMORY, timeout_s=20)
+
+
+def lose_node(cluster, job):
+    """Let the node of a job fail."""
+    shown = cluster.checked("scontrol", "--oneliner", "show", "job", str(job))
+    node = re.search(r" NodeList=(\S+)", shown)[1]
+    cluster.set_node(node, "down")
+    return node
+
+
+ENDS = {
+    "out-of-memory": (
+        ["Out of memory", "used more memory than its size has", "OUT_OF_MEMORY"],
+        "more memory",
+    ),
+    "node-failed": (["Node failed", "The node of the session failed", "NODE_FAIL on"], "Start again"),
+    "preempted": (["Preempted", "a job of higher priority", "PREEMPTED"], "Start again"),
+}
+"""What the page of an end says, and what it offers."""
+
+
+@pytest.fixture(scope="module")
+def ended(platform):
+    """Three sessions that the cluster ended, by how."""
+    cluster, maja = platform.cluster, platform.sign_in("maja")
+    wishes = {
+        "out-of-memory": {"place": "cpu", "resources": {"cpus": 1, "memory_mib": 1024}},
+        "node-failed": {"place": "cpu"},
+        "preempted": {
+            "place": "gpu",
+            "resources": {"cpus": 32, "memory_mib": 2048},
+            "scheduling": {"qos": "scavenger"},
+            "walltime_s": 1800,
+        },
+    }
+    launches = {how: maja.launch(**wish)["id"] for how, wish in wishes.items()}
+    runs = {how: maja.wait_for(each, "running", timeout_s=90) for how, each in launches.items()}
+    eat_memory(maja, runs["out-of-memory"])
+    maja.wait_for(launches["out-of-memory"], "ended", timeout_s=60)
+    node = lose_node(cluster, platform.job_of(launches["node-failed"]))
+    wishes = {"account": "default", "qos": "normal", "partition": "gpu", "cpus_per_task": 32, "mem": 100}
+    other = cluster.submit_for_test("yuki", "sleep 600", **wishes)
+    for each in launches.values():
+        maja.wait_for(each, "ended", timeout_s=60)
+    cluster.checked("scancel", str(other))
+    with contextlib.suppress(SlurmDemoError):  # it may have come back by itself (ReturnToService)
+        cluster.set_node(node, "resume")
+    return launches
+
+
+@pytest.mark.parametrize("how", ENDS)
+async def test_an_end_that_nobody_asked_for_says_why_and_what_to_do(platform, browser, album, ended, how):
+    texts, offered = ENDS[how]
+    async with guest(browser, platform, album) as maja:
+        page = maja.page
+        await maja.sign_in("Maja Lindqvist")
+        await maja.go(f"launches/{ended[how]}")
+        for text in texts:
+            await expect(page.locator("main")).to_contain_text(text)
+        await expect(page.locator("#log")).to_contain_text(f"~/.panhub/logs/{ended[how]}.log")
+        await expect(page.locator("main").get_by_text(offered).first).to_be_visible()
+        await maja.see(f"slurm-{how}", whole=True)
