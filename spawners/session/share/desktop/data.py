@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from PySide6.QtCore import QDir, QModelIndex, QProcess, Qt
+from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import (
     QApplication,
     QFileSystemModel,
@@ -83,6 +84,7 @@ class DataWindow(QMainWindow):
         self._files.setColumnHidden(2, True)
         self._files.header().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         self._files.header().setStretchLastSection(False)
+        self._files.header().setSectionResizeMode(3, QHeaderView.ResizeMode.ResizeToContents)
         self._files.setSortingEnabled(True)
         self._files.sortByColumn(0, Qt.SortOrder.AscendingOrder)
         self._files.activated.connect(self._open)
@@ -124,6 +126,7 @@ def main() -> int:
     places = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     application = QApplication(sys.argv[:1])
     application.setApplicationName("Data")
+    application.setWindowIcon(QIcon(str(Path(__file__).with_name("icons") / "data.xpm")))
     window = DataWindow(places)
     window.show()
     code: int = application.exec()
