@@ -18,7 +18,7 @@ from spawners.local.records import Records
 from spawners.local.runfolder import RunFolder, write_json
 from spawners.local.settings import LocalSettings
 from spawners.local.specification import start_command, start_specification
-from spawners.local.view import HostPaths, View, bubblewrap_view, links_view
+from spawners.local.view import HostPaths, View, bubblewrap_view, links_view, shown_id
 from spawners.plan import Credentials, Interface, LaunchPlan
 from spawners.session.desktop import why_not
 from spawners.session.machine import Shown, interpreter_paths, system_paths
@@ -101,7 +101,7 @@ class Preparer:
             links=run.view,
         )
         if isolation.kind == "bubblewrap":
-            name, uid, gid = plan.account.name, plan.account.uid, plan.account.gid
+            name, uid, gid = plan.account.name, shown_id(plan.account.uid), shown_id(plan.account.gid)
             own_passwd = passwd(name, uid, gid, f"/home/{name}")
             (run.etc / "passwd").write_text(own_passwd, encoding="utf-8")
             (run.etc / "group").write_text(group(name, gid), encoding="utf-8")

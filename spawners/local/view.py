@@ -27,6 +27,8 @@ JUPYTER = PurePosixPath("/opt/panhub/jupyter")
 """Where a session with a view of its own finds our code, its deadline, and the person's own kernels."""
 
 _ROOT = PurePosixPath("/")
+_FIRST_PERSON = 1000
+"""Number of the first person of a machine (Debian Policy 9.2.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,14 @@ class View:
         return self.data / target.relative_to(_ROOT)
 
 
+def shown_id(number: int) -> int:
+    """Number of an account or group as its session sees it: nobody is root there, even if the service is.
+
+    Programs that think they are root fail at what only root may do (xterm at setgroups(2)).
+    """
+    return number or _FIRST_PERSON
+
+
 def bubblewrap_view(
     plan: LaunchPlan, host: HostPaths, *, system: Iterable[Shown], software: Iterable[Shown]
 ) -> View:
@@ -80,8 +90,8 @@ def bubblewrap_view(
         Bind(str(m.source), str(m.target), is_writable=m.mode is MountMode.READ_WRITE) for m in plan.mounts
     ]
     arguments = bubblewrap_arguments(
-        uid=account.uid,
-        gid=account.gid,
+        uid=shown_id(account.uid),
+        gid=shown_id(account.gid),
         folder=str(home),
         system=system,
         own=own,

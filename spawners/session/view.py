@@ -105,8 +105,7 @@ def _csv(field: str) -> str:
 
 def passwd(name: str, uid: int, gid: int, home: str, *, system: Sequence[tuple[str, int, int]] = ()) -> str:
     """An /etc/passwd (passwd(5)) with root, the person, nobody, and ``system`` accounts (name, uid, gid)."""
-    # The first row of a uid is its name: where the demo runs as root, that is the person's, with a shell.
-    rows = [f"{name}:x:{uid}:{gid}:{name}:{home}:/bin/bash", "root:x:0:0:root:/root:/usr/sbin/nologin"]
+    rows = ["root:x:0:0:root:/root:/usr/sbin/nologin", f"{name}:x:{uid}:{gid}:{name}:{home}:/bin/bash"]
     rows += [f"{user}:x:{u}:{g}:{user}:/nonexistent:/usr/sbin/nologin" for user, u, g in system]
     return "\n".join([*rows, "nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin", ""])
 
