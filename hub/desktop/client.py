@@ -7,6 +7,7 @@ it in memory.
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ _TIMEOUT = httpx.Timeout(60, connect=5)
 _MOST_CALLS = httpx.Limits(max_connections=200, max_keepalive_connections=20)
 
 
+TLS = ssl.create_default_context()
+"""Loaded with the module: it takes long, and httpx would load one for each client while a loop runs."""
+
+
 class RelaySilentError(Exception):
     """The session's server does not answer."""
 
@@ -46,7 +51,7 @@ class RelayClient:
 
     def __init__(self, key: Ed25519PrivateKey) -> None:
         self._key = key
-        self._client = httpx.AsyncClient(timeout=_TIMEOUT, limits=_MOST_CALLS, trust_env=False)
+        self._client = httpx.AsyncClient(timeout=_TIMEOUT, limits=_MOST_CALLS, verify=TLS, trust_env=False)
 
     async def post(
         self, target: SessionTarget, what: Literal["screens", "keyboard"], body: bytes

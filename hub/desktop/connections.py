@@ -11,8 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from hub.desktop.ends import ConnectionEnd
+from hub.desktop.frames import Browser
 from hub.desktop.models import Admission, ConnectionState, Decision, ReportBody, Role
-from hub.desktop.pump import Browser, Pump
+from hub.desktop.pump import Pump
 from hub.desktop.rooms import Entered, Room
 from hub.desktop.status import Status
 

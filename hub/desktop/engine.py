@@ -14,6 +14,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from hub.desktop.client import TLS
 from hub.desktop.models import Admission, RedeemBody, ReportAnswer, ReportBody
 
 log = logging.getLogger(__name__)
@@ -48,7 +49,7 @@ class EngineClient:
         self._url = f"{url.rstrip('/')}/internal/desktop"
         headers = {"Authorization": f"Bearer {secret}", "Content-Type": "application/json"}
         limits = httpx.Limits(max_connections=_MOST_CALLS, max_keepalive_connections=20)
-        self._client = httpx.AsyncClient(headers=headers, limits=limits, trust_env=False)
+        self._client = httpx.AsyncClient(headers=headers, limits=limits, verify=TLS, trust_env=False)
 
     async def redeem(self, ticket: str, username: str) -> Admission:
         """Admit one connection.

@@ -11,7 +11,6 @@ import asyncio
 import logging
 import re
 import time
-from asyncio import Future
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
@@ -51,7 +50,7 @@ class TunnelHandler(DesktopHandler, WebSocketHandler):
         super().initialize(app)
         self.pump: Pump | None = None
         self._work: asyncio.Task[None] | None = None
-        self._unsent = 0
+        self._taken = 0
         self._moved_at = 0.0
 
     async def prepare(self) -> None:
@@ -143,26 +142,14 @@ class TunnelHandler(DesktopHandler, WebSocketHandler):
         elif self._work is not None:
             self._work.cancel()
 
-    def write_message(self, message: Any, binary: bool = False) -> Future[None]:
-        """Send a message, and keep in mind since when the browser has taken nothing."""
-        sent = super().write_message(message, binary)
-        if not sent.done():
-            if self._unsent == 0:
-                self._moved_at = time.monotonic()
-            self._unsent += 1
-            sent.add_done_callback(self._was_sent)
-        return sent
-
-    def _was_sent(self, sent: Future[None]) -> None:
-        self._unsent -= 1
-        self._moved_at = time.monotonic()
-        if not sent.cancelled():
-            sent.exception()  # looked at: a browser that has gone is no fault
-
-    @property
     def stalled_s(self) -> float:
-        """For how long the browser has taken nothing of what is there for it, in seconds."""
-        return time.monotonic() - self._moved_at if self._unsent else 0.0
+        """For how long the browser has taken nothing of what is there for it, in seconds; asked often."""
+        now = time.monotonic()
+        stream = None if self.ws_connection is None else self.ws_connection.stream
+        taken = 0 if stream is None else stream._total_write_done_index
+        if stream is None or not stream.writing() or taken != self._taken:
+            self._taken, self._moved_at = taken, now
+        return now - self._moved_at
 
     def abort(self) -> None:
         """Cut the connection: its browser does not take a goodbye."""

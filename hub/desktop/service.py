@@ -49,7 +49,7 @@ async def serve(settings: Settings) -> None:
     guacd = Guacd(own.guacd)
     try:
         await guacd.start()
-        app = DesktopApp(settings, guacd)
+        app = await asyncio.to_thread(DesktopApp, settings, guacd)  # it reads files, and may make one
         server = HTTPServer(
             app.web(), xheaders=True, max_body_size=_MAX_BODY, chunk_size=_CHUNK, idle_connection_timeout=300
         )

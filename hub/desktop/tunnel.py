@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 
 _ENTER_S = 30.0
 _CHECK_S = 1.0
-_STALLED_S = 15.0
-"""A browser that takes nothing for this long is cut off: guacd shows no more to all others meanwhile."""
+_STALLED_S = 10.0
+"""A browser that takes nothing for this long is cut off: guacd shows nothing new to the others meanwhile."""
 
 _SIGNED_IN_S = 60.0
 
@@ -43,8 +43,10 @@ class TunnelWindow(Window, Protocol):
     def ticket(self) -> str: ...
     @property
     def facts(self) -> ClientFacts: ...
-    @property
-    def stalled_s(self) -> float: ...
+    def stalled_s(self) -> float:
+        """For how long the browser has taken nothing, in seconds."""
+        ...
+
     def abort(self) -> None:
         """Cut the connection."""
 
@@ -137,7 +139,7 @@ class Tunnel:
         while True:
             await asyncio.sleep(_CHECK_S)
             for window, connection in list(self._windows.items()):
-                if window.stalled_s > _STALLED_S:
+                if window.stalled_s() > _STALLED_S:
                     log.warning("A browser of %s takes nothing; it is cut off", window.username)
                     connection.end(ConnectionEnd(Status.CLIENT_TIMEOUT, "Your connection is too slow."))
                     window.abort()

@@ -450,10 +450,19 @@ class World:
         self.relay = ScriptedRelay(public_text(own.key_file))
         self.tokens: dict[str, str] = {}
         self.app = DesktopApp(self.settings, guacd)
+        self._sockets = (mine, peers)
+        self._servers: list[HTTPServer] = []
+
+    def serve(self) -> None:
+        """Listen, and begin to report."""
         relay, below = {"relay": self.relay}, f"{BASE}/panhub/desktop"
-        self._servers = [HTTPServer(self.app.web()), HTTPServer(self._peers(relay, below))]
-        self._servers[0].add_socket(mine)
-        self._servers[1].add_socket(peers)
+        for application, listener in zip(
+            (self.app.web(), self._peers(relay, below)), self._sockets, strict=True
+        ):
+            server = HTTPServer(application)
+            server.add_socket(listener)
+            self._servers.append(server)
+        self.app.start()
 
     def _peers(self, relay: dict[str, Any], below: str) -> Application:
         return Application(
@@ -521,8 +530,8 @@ class World:
 @asynccontextmanager
 async def running_world(folder: Path, guacd: GuacdPort, **rules: Any) -> AsyncIterator[World]:
     """A tunnel that serves, with its loops."""
-    world = World(folder, guacd, **rules)
-    world.app.start()
+    world = await asyncio.to_thread(World, folder, guacd, **rules)
+    world.serve()
     try:
         yield world
     finally:
