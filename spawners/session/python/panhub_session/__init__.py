@@ -36,10 +36,12 @@ def _load_jupyter_server_extension(server: Any) -> None:
     from jupyter_server.utils import url_path_join
 
     from panhub_session.activity import count_only_use
+    from panhub_session.guests import watch
     from panhub_session.handlers import TimeHandler
 
     forget_own_path(os.environ)
     count_only_use(server.web_app)
+    watch(server)
     hub = os.environ.get("JUPYTERHUB_BASE_URL", "/")
     facts = {
         "file": os.environ.get("PANHUB_DEADLINE_FILE", ""),
