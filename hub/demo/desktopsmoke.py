@@ -144,9 +144,10 @@ class Walk:
 
     async def terminal(self, window: Window) -> None:
         """Open a terminal by the desktop's menu, until it is drawn."""
-        before = await window.calm()
+        before = await window.calm(_QUIET_S)
         await window.click(300, 300, button=3)
         await window.change(before, 1000)
+        await window.calm()
         await window.press(ord("t"))
         await window.change(before, 20_000)
         await window.calm()
