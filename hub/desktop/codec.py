@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from codecs import utf_8_decode
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 MAX_INSTRUCTION = 8192
 """Most bytes of an instruction."""
@@ -82,11 +82,29 @@ def parsed(text: str) -> Iterator[tuple[Instruction, str]]:
         yield tuple(elements), whole
 
 
-def end_of_complete(buffer: bytes) -> int:
-    """Return where the last complete instruction of a chunk ends; 0 if there is none.
+class Watch:
+    """Opcodes that a scan should notice."""
 
-    The chunk starts with an instruction. What is left is the start of one, of `MAX_INSTRUCTION` bytes at
-    most; the next call gets it with what was read since.
+    def __init__(self, opcodes: Iterable[str]) -> None:
+        any_of = "|".join(f"{len(opcode)}[.]{opcode}[,;]" for opcode in opcodes).encode()
+        self.first = re.compile(any_of or b"(?!)").match
+        # All but the first instruction follow a semicolon, which is rarer than what opcodes begin with.
+        self.later = re.compile(b";(?:" + any_of + b")" if any_of else b"(?!)").search
+
+
+NOTHING = Watch(())
+
+
+def end_of_complete(buffer: bytes) -> int:
+    """Return where the last complete instruction of a chunk ends: see `complete`."""
+    return complete(buffer)[0]
+
+
+def complete(buffer: bytes, watch: Watch = NOTHING) -> tuple[int, bool]:
+    """Return where the last complete instruction of a chunk ends, and whether a watched one may be in it.
+
+    The chunk starts with an instruction. The end is 0 if there is none that is complete. What is left is the
+    start of one, of `MAX_INSTRUCTION` bytes at most; the next call gets it with what was read since.
 
     Raises
     ------
@@ -94,17 +112,18 @@ def end_of_complete(buffer: bytes) -> int:
         If it is not UTF-8, not instructions, or one is beyond the limits.
     """
     if buffer.isascii():
-        end = _scan(buffer)
+        end, is_seen = _scan(buffer, watch)
     else:
         try:
             text, _ = utf_8_decode(buffer, "strict", False)
         except UnicodeDecodeError as error:
             raise CodecError("not UTF-8") from error
         # One byte for each code point, and none that means something: the scan counts code points.
-        end = len(text[: _scan(text.encode("ascii", "replace"))].encode())
+        end, is_seen = _scan(text.encode("ascii", "replace"), watch)
+        end = len(text[:end].encode())
     if len(buffer) - end > MAX_INSTRUCTION:
         raise CodecError("an instruction beyond the limit")
-    return end
+    return end, is_seen
 
 
 def _utf8_size(text: str) -> int:
@@ -130,33 +149,36 @@ def _any_of(most: int) -> bytes:
     return rb"(?:0\.|" + b"|".join(digits) + rb")"
 
 
-_SMALL = _any_of(99)
-_SMALL_INSTRUCTIONS = re.compile(rb"(?:(?:%b,){0,63}+%b;)*+" % (_SMALL, _SMALL), re.DOTALL)
-"""Any number of instructions of small elements, which is most of them: the engine of `re` reads them ten
-times as fast as a loop in Python. 64 × 103 bytes are within the limit."""
+_RUN = re.compile(
+    rb"((?:(?:%b,){0,63}+%b;)*+)(?:(?:%b,){0,63}+([1-9][0-9]{2,3})\.)?" % ((_any_of(99),) * 3), re.DOTALL
+)
+"""Any number of instructions of small elements, which is most of them, and the beginning of one that has a
+large element: a blob. The engine of `re` reads them ten times as fast as a loop in Python does. Sixty-four
+small elements are within `MAX_INSTRUCTION`."""
 
-_ONE_LARGE = re.compile(rb"(?:%b,){0,63}+([1-9][0-9]{2,3})\." % _SMALL, re.DOTALL)
-"""Small elements and the length of a large one: blobs."""
 
-
-def _scan(data: bytes) -> int:
-    position, size = 0, len(data)
-    small, large = _SMALL_INSTRUCTIONS.match, _ONE_LARGE.match
+def _scan(data: bytes, watch: Watch) -> tuple[int, bool]:
+    position, size, is_seen = 0, len(data), False
+    is_watching = watch is not NOTHING
+    run, first, later = _RUN.match, watch.first, watch.later
     while True:
-        done = small(data, position)
-        assert done is not None  # the pattern matches nothing, too
-        start = position = done.end()
-        if position == size:
-            return size
-        head = large(data, position)
-        if head is not None:
-            position = head.end() + int(head[1])
+        head = run(data, position)
+        assert head is not None  # the pattern matches nothing, too
+        start = head.end(1)
+        if is_watching and not is_seen:
+            if start > position:
+                is_seen = bool(first(data, position) or later(data, position, start))
+            is_seen = is_seen or bool(first(data, start))
+        if start == size:
+            return size, is_seen
+        if head[2] is not None:
+            position = head.end() + int(head[2])
             if position < size and data[position] == _SEMICOLON and position - start < MAX_INSTRUCTION:
                 position += 1
                 continue
         position = _end_of_one(data, start, size)
         if position == 0:
-            return start
+            return start, is_seen
 
 
 def _end_of_one(data: bytes, start: int, size: int) -> int:

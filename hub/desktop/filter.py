@@ -1,8 +1,8 @@
 """Which instructions pass, in both directions, by what a person may do at the moment.
 
 From the browser nothing passes that `_RULES` does not name; guacd's own ``read-only`` is the second lock on
-the same door. Streams (clipboard, files) are followed by their index, so that data passes only in a stream that
-was opened with the right to it, and only while the right lasts. Towards the browser, streams that the
+the same door. Streams (clipboard, files) are followed by their index, so that data passes only in a stream
+that was opened with the right to it, and only while the right lasts. Towards the browser, streams that the
 person may not have are taken out.
 """
 

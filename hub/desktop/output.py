@@ -1,15 +1,13 @@
 """Takes out of guacd's stream what a person may not have: the clipboard, files, pipes.
 
 guacd is told the same by its own parameters where it has them (``disable-copy``); this is the lock that a
-change of rights turns at once. Looking for what would have to go costs one search for a few opcodes in each
-chunk, and instructions are only built in chunks that have one.
+change of rights turns at once. The scan for whole instructions notices what would have to go, and
+instructions are only built in chunks that have one.
 """
 
 from __future__ import annotations
 
-import re
-
-from hub.desktop.codec import Instruction, encode, parsed
+from hub.desktop.codec import NOTHING, Instruction, Watch, encode, parsed
 from hub.desktop.models import Decision
 from hub.desktop.status import Status
 
@@ -36,19 +34,24 @@ class OutputFilter:
     def decide(self, decision: Decision) -> None:
         """Change the rights. A clipboard on its way passes or does not as it was when it began."""
         self._hidden = (() if decision.may_copy else COPY) + (() if decision.may_transfer else TRANSFER)
-        any_of = "|".join(f"{len(opcode)}[.]{opcode}," for opcode in self._hidden).encode()
-        # Every instruction but the first follows a semicolon, which is rare in pictures.
-        self._first, self._later = re.compile(any_of), re.compile(b";(?:" + any_of + b")")
+        self.watch = Watch(self._hidden) if self._hidden else NOTHING
 
-    def feed(self, chunk: bytes) -> tuple[bytes, bytes]:
-        """Return what goes on, and what goes back to guacd; the chunk is whole instructions.
+    def feed(self, chunk: bytes, *, is_seen: bool) -> tuple[bytes, bytes]:
+        """Return what goes on, and what goes back to guacd.
+
+        Parameters
+        ----------
+        chunk
+            Whole instructions.
+        is_seen
+            Whether the scan, with `watch`, has seen one in it that must not go on.
 
         Raises
         ------
         CodecError
-            If it is not.
+            If it is not whole instructions.
         """
-        if not self._dropped and not self._has_hidden(chunk):
+        if not is_seen and not self._dropped:
             return chunk, b""
         passed: list[str] = []
         back: list[str] = []
@@ -56,9 +59,6 @@ class OutputFilter:
             if not self._drops(instruction, back):
                 passed.append(text)
         return "".join(passed).encode(), "".join(back).encode()
-
-    def _has_hidden(self, chunk: bytes) -> bool:
-        return bool(self._hidden) and bool(self._first.match(chunk) or self._later.search(chunk))
 
     def _drops(self, instruction: Instruction, back: list[str]) -> bool:
         opcode = instruction[0]
