@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from hub.demo.slurm.environment import prepare_environment
-from spawners.plan import Mount, MountMode
+from spawners.plan import Interface, Mount, MountMode
 from spawners.session import exits
 from spawners.session.proof import session_secret
 from spawners.slurm.job import session_view
@@ -286,3 +286,35 @@ async def test_a_notebook_of_the_real_environment_shows_data_kernels_and_time(no
     site.cluster.run("scancel", str(job))
     wait_until(lambda: not processes(plan), 10, "the end of all its processes")
     shutil.rmtree(own)
+
+
+GREETING = """
+import os, pathlib, socket, time
+folder = pathlib.Path(os.environ["PANHUB_DESKTOP_FOLDER"])
+until = time.monotonic() + 60
+while not (folder / "display").exists() and time.monotonic() < until:
+    time.sleep(0.05)
+with socket.socket(socket.AF_UNIX) as display:
+    display.connect(str(folder / "rfb"))
+    said = display.recv(12).decode()
+result = [said, oct(folder.stat().st_mode & 0o777), os.environ["PANHUB_DESKTOP_PLACES"]]
+"""
+
+
+@pytest.mark.parametrize("view", ["bubblewrap", "links"])
+def test_a_desktop_runs_beside_the_server_on_its_node(site, stub, view):
+    plan = site.plan(interface=Interface.DESKTOP)
+    settings = site.settings(view=view)
+    if site.cluster.run("which", "Xvnc", "icewm").returncode != 0:
+        job = submit(site, stub, plan, settings)
+        wait_until(lambda: site.cluster.job_state(job) == "FAILED", 60, "its end")
+        assert "A desktop needs programs that are not installed here" in site.log(plan)
+        return
+    job, plan, port = start(site, stub, plan, settings)
+    said, mode, places = run_inside(port, GREETING)
+    assert (said, mode) == ("RFB 003.008\n", "0o700")
+    titles = {place["title"]: place["is_writable"] for place in json.loads(places)}
+    assert titles == {"Home": True, "RAW_DATA": False, "PROCESSED_DATA": True}
+    assert [p for p in processes(plan) if p.name() == "icewm"]
+    site.cluster.run("scancel", str(job))
+    wait_until(lambda: not processes(plan), 60, "the end of all of it")
