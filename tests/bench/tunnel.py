@@ -104,7 +104,7 @@ def _latency(measured: list[Server]) -> list[Row]:
 
 def _replays(measured: list[Server]) -> list[Row]:
     """Many people at work at once."""
-    cpu, lag, lateness, late, lost = {}, {}, {}, {}, {}
+    cpu, lag, lateness, late, lost = ({} for _ in range(5))
     for one in measured:
         clients = [one.connect("replay") for _ in range(CONNECTIONS)]
         for client in clients:
@@ -114,24 +114,28 @@ def _replays(measured: list[Server]) -> list[Row]:
         before, began = one.cpu_s(), time.monotonic()
         replayed = replay(clients, REPLAY_S)
         taken = time.monotonic() - began
-        cpu[one.name] = (one.cpu_s() - before) / taken / CONNECTIONS * 100
+        after = one.cpu_s() if one.is_alive() else before
+        cpu[one.name] = (after - before) / taken / CONNECTIONS * 100
         lag[one.name] = one.lag_ms()
         lateness[one.name] = percentile([0.0, 0.0, *replayed.lateness_ms], 99)
         lost[one.name] = float(replayed.lost)
-        late[one.name] = 100 * replayed.late() / (len(replayed.lateness_ms) + replayed.missing)
         for client in clients:
             client.close()
+        if not one.is_alive():
+            continue
+        late[one.name] = 100 * replayed.late() / (len(replayed.lateness_ms) + replayed.missing)
         time.sleep(1.0)
-    what = f"{CONNECTIONS} replays"
     rows = []
-    for name in PEERS:
-        rows.append(at_most(f"{what}, CPU of each", "%", cpu["ours"], peer=(name, cpu[name])))
-        rows.append(at_most(f"{what}, loop lag p99", "ms", lag["ours"], peer=(name, lag[name])))
-    for name in (*PEERS, "direct TCP"):
-        rows.append(at_most(f"{what}, frame p99", "ms", lateness["ours"], peer=(name, lateness[name])))
-        rows.append(at_most(f"{what}, frames late", "%", late["ours"], peer=(name, late[name])))
-        if lost[name]:
-            rows.append(at_most(f"{what}, connections lost", "", lost["ours"], peer=(name, lost[name])))
+    measures = {"CPU of each": ("%", cpu), "loop lag p99": ("ms", lag), "frame p99": ("ms", lateness)}
+    measures |= {"frames late": ("%", late), "connections lost": ("", lost)}
+    for measure, (unit, values) in measures.items():
+        # A peer that did not live through it has lost its connections, and nothing else to tell.
+        for name in [one.name for one in measured if one.name in values and one.name != "ours"]:
+            if measure not in {"CPU of each", "loop lag p99"} or name != "direct TCP":
+                ours = values["ours"]
+                rows.append(
+                    at_most(f"{CONNECTIONS} replays, {measure}", unit, ours, peer=(name, values[name]))
+                )
     return rows
 
 

@@ -18,6 +18,7 @@ import asyncio
 import base64
 import random
 import time
+from contextlib import suppress
 
 from hub.desktop.codec import decode, encode, end_of_complete
 
@@ -149,7 +150,8 @@ class Guacd:
             frame = self._frames[number % len(self._frames)]
             # Of the time that it is sent: the lateness measured is the tunnel's, not this process'.
             writer.write(frame + encode("sync", str(int(time.monotonic() * 1e6))).encode())
-            await writer.drain()
+            with suppress(ConnectionError):
+                await writer.drain()
             number += 1
             due += 1 / FRAMES_PER_S
 

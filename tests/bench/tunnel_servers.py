@@ -41,6 +41,10 @@ class Server:
         """Return a browser in a scene."""
         return tunnel_client.Client(self.port, self.target(scene), is_direct=self.is_direct)
 
+    def is_alive(self) -> bool:
+        """Whether it lives."""
+        return self.process is None or self.process.poll() is None
+
     def cpu_s(self) -> float:
         """CPU time so far [s]."""
         if self.process is None:
