@@ -20,6 +20,7 @@ from tornado.websocket import WebSocketClosedError
 from hub.desktop.codec import MAX_INSTRUCTION, CodecError, complete, decode, encode
 from hub.desktop.filter import InputFilter
 from hub.desktop.frames import Browser, send
+from hub.desktop.halves import without_half
 from hub.desktop.handshake import error_status
 from hub.desktop.models import Decision
 from hub.desktop.output import OutputFilter
@@ -107,6 +108,7 @@ class Pump(asyncio.BufferedProtocol):
         self._buffer = memoryview(_buffers.setdefault(loop, bytearray(MAX_INSTRUCTION + CHUNK)))
         self._tail = b""
         self._last = b""
+        self._left_out = 0
         self._is_connected = False
         self._unsent = 0
         self._sending: set[asyncio.Future[None]] = set()
@@ -228,6 +230,8 @@ class Pump(asyncio.BufferedProtocol):
                 return
             whole, back = self._output.feed(data[:end], is_seen=is_seen)
         except CodecError as error:
+            if self._mend(data):
+                return
             log.warning("guacd does not speak its protocol: %s", error)
             self._finish(Ended(Status.UPSTREAM_ERROR), says="The desktop's server failed")
             return
@@ -241,6 +245,17 @@ class Pump(asyncio.BufferedProtocol):
         if whole.endswith(_GOODBYE):
             # guacd itself keeps the socket of a connection whose own process failed, so its word is the end.
             self.connection_lost(None)
+
+    def _mend(self, data: bytes) -> bool:
+        """Carry without the half instruction that a join may begin with; whether that was it."""
+        mended = data if self._is_connected else without_half(data)
+        self._left_out += len(data) - len(mended)
+        if mended == data or self._left_out > MAX_INSTRUCTION:
+            return False
+        self._tail = b""
+        if mended:
+            self._carry(mended)
+        return True
 
     def _look(self, whole: bytes) -> None:
         """Whether the desktop is there, or asks for what it should have been given."""
