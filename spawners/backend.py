@@ -55,7 +55,8 @@ class EndCause(StrEnum):
 class Status:
     """One answer about one session.
 
-    ``reason`` is plain text for a person, or empty. ``host`` is the address where it runs.
+    ``reason`` is plain text for a person, or empty. ``host`` is the address where it runs, ``node`` the
+    name by which people know it, if that is another.
     ``expected_start`` is the scheduler's guess while pending; ``started_at`` and ``ends_at`` are when
     it began and until when the scheduler lets it run (all aware UTC, None: not known).
     """
@@ -66,6 +67,7 @@ class Status:
     expected_start: datetime | None = None
     started_at: datetime | None = None
     ends_at: datetime | None = None
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)

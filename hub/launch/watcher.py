@@ -112,7 +112,7 @@ class Watcher:
             return
         has_begun = status.state is State.RUNNING and before is not None and before.state is State.PENDING
         if has_begun:
-            words, step = f"The job has started{f' on {status.host}' if status.host else ''}.", "starting"
+            words, step = f"The job has started{f' on {node}' if (node := status.node or status.host) else ''}.", "starting"
         elif status.state is State.PENDING and (words := waiting_words(status)):
             step = "waiting"
         else:
@@ -143,8 +143,10 @@ class Watcher:
 def waiting_words(status: Status) -> str:
     """What a person reads of a wait: why, and when it is expected to end. Empty: nothing is known."""
     reason = status.reason.strip()
+    if reason and not reason.startswith("Waiting"):
+        reason = f"Waiting: {reason}"
     if status.expected_start is None:
-        return f"Waiting: {reason}"[:500] if reason else ""
+        return reason[:500]
     grain = -(-int(status.expected_start.timestamp()) // _GRAIN_S) * _GRAIN_S
     start = f"expected to start by {datetime.fromtimestamp(grain, UTC):%d %b, %H:%M} UTC"
-    return f"Waiting: {reason} It is {start}."[:500] if reason else f"Waiting, {start}."
+    return f"{reason} It is {start}."[:500] if reason else f"Waiting, {start}."

@@ -238,6 +238,7 @@ class Cards:
             log_path=log_path(launch.id, launch.handle),
             end_reason=reason if launch.state is LaunchState.ENDED else None,
             ended_at=launch.ended_at if not launch.is_live else None,
+            ran=timedelta(seconds=launch.usage["elapsed_seconds"]) if launch.usage else None,
             actions=actions,
         )
 

@@ -442,7 +442,8 @@ class ProgressView:
     """A launch from request to end: progress, then result.
 
     While it starts ``steps`` move; when it runs ``card.open_url`` is set; when it is over
-    ``refusal`` says why it failed, or is None for one that ended well.
+    ``refusal`` says why it failed, or is None for one that ended well, and ``ran`` is what it was
+    charged for, which begins before its server answers.
     """
 
     card: SessionCard
@@ -452,6 +453,7 @@ class ProgressView:
     log_tail: tuple[str, ...] = ()
     end_reason: EndReason | None = None
     ended_at: datetime | None = None
+    ran: timedelta | None = None
     actions: tuple[Action, ...] = ()
     returns_to: str = ""
     log_path: str = ""

@@ -50,7 +50,12 @@ def _running(job: Job, look: Look) -> Status:
         "Slurm has suspended it for other work; it will go on." if job.state is JobState.SUSPENDED else ""
     )
     return Status(
-        State.RUNNING, reason, host=_host(job, look), started_at=job.starts_at, ends_at=_ends_at(job)
+        State.RUNNING,
+        reason,
+        host=_host(job, look),
+        started_at=job.starts_at,
+        ends_at=_ends_at(job),
+        node=job.nodes[0] if job.nodes else "",
     )
 
 

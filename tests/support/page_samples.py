@@ -779,6 +779,7 @@ FAILED = ProgressView(
     log_tail=LOG,
     end_reason=EndReason.OUT_OF_MEMORY,
     ended_at=ago(minutes=1),
+    ran=timedelta(minutes=41),
     actions=(
         Action("Same again", ("launches", "x", "relaunch"), method="post", icon="arrow-repeat"),
         Action("Change something", ("new",), (("from", "x"),), icon="sliders"),
@@ -797,6 +798,7 @@ ENDED = ProgressView(
     EVENTS,
     end_reason=EndReason.STOPPED_BY_USER,
     ended_at=ago(minutes=1),
+    ran=timedelta(minutes=41),
     actions=(
         Action(
             "Relaunch", ("launches", "x", "relaunch"), method="post", icon="arrow-repeat", is_primary=True
