@@ -112,7 +112,8 @@ class Watcher:
             return
         has_begun = status.state is State.RUNNING and before is not None and before.state is State.PENDING
         if has_begun:
-            words, step = f"The job has started{f' on {node}' if (node := status.node or status.host) else ''}.", "starting"
+            node = status.node or status.host
+            words, step = f"The job has started{f' on {node}' if node else ''}.", "starting"
         elif status.state is State.PENDING and (words := waiting_words(status)):
             step = "waiting"
         else:
