@@ -314,6 +314,7 @@ def test_a_desktop_is_joined_handed_over_and_left(person: SignIn, session: Launc
     maja, tobi, helene = person("maja"), person("tobi"), person("helene")
     desktop = f"/desktops/{session['id']}"
     owner, second, viewer = (join(one, session, tunnel) for one in (maja, tobi, helene))
+    maja.api("POST", f"{desktop}/control", json={"to": "maja"})
     answer = tunnel.report(owner, second, viewer)
     roles = {one: (d["role"], d["has_control"]) for one, d in answer["decisions"].items()}
     assert roles == {owner: ("owner", True), second: ("control", False), viewer: ("viewer", False)}
