@@ -37,7 +37,8 @@ def desktop(settings: Settings) -> DesktopSettings:
 def check_desktop_secrets(settings: Settings) -> str:
     """Secrets, key and passwords of workstations are there and private."""
     own = desktop(settings)
-    passwords = [one.password_file for one in own.workstations.values() if one.password_file]
+    stations = own.workstations.values()
+    passwords = [path for one in stations for path in (one.password_file, one.private_key_file) if path]
     troubles = []
     for path in (own.secret_file, own.service_token_file):
         try:

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
+from hub.desktop.models import Role
 from hub.identity.models import Person
 from hub.launch.news import utcnow
 from hub.sharing import refusals, store, trail
@@ -77,13 +78,23 @@ class Control:
             self._parts.bell.tell(desktop_id)
 
     async def end(self, actor: Person, desktop_id: str) -> None:
-        """End it at once for all who are not owners, and take control."""
-        scene = await self._parts.enter_as_owner(desktop_id, actor)
+        """End it at once for all who are not owners, and take control.
+
+        At a workstation operators may, too, who see nothing of it.
+
+        Raises
+        ------
+        RequestError
+            As `Parts.enter_as_owner`.
+        """
+        scene = await self._parts.rooms.look(desktop_id) if actor.is_operator else None
+        if scene is None or scene.owner is not None:
+            scene = await self._parts.enter_as_owner(desktop_id, actor)
 
         def unit(session: Session, trail: Trail) -> None:
             now = utcnow()
             room = self._parts.rooms.again(session, scene, now)
-            others = [name for name in room.here if room.roles.get(name) is not room.roles[actor.username]]
+            others = [name for name in room.here if room.roles.get(name) is not Role.OWNER]
             holder = actor.username if actor.username in room.here else scene.owner
             store.change(session, desktop_id, holder=holder, closed_until=now + CLOSED_FOR)
             trail.add(actor.username, desktop_id, What.END, detail=f"{len(others)} put out")

@@ -192,6 +192,26 @@ async def test_the_team_may_not_end_it(site: Site) -> None:
     assert refused.value.problem.code != "desktop_not_found"
 
 
+async def test_operators_may_end_it_and_see_nothing(site: Site, catalogue: Beamtimes, clock: Clock) -> None:
+    """Also while the catalogue is silent."""
+    await site.join("olive", _STATION)
+    await site.join("vera", _STATION)
+    catalogue.is_silent = True
+    clock.now += 10
+    await site.sharing.control.end(site.people["sam"], _STATION)
+    decisions = await site.report()
+    assert decisions["olive"].may_stay
+    assert not decisions["vera"].may_stay
+    assert ("sam", "end", "") in site.audit(_STATION)
+    with pytest.raises(RequestError) as refused:
+        await site.sharing.views.state(site.people["sam"], _STATION)
+    assert refused.value.problem.code in {"desktop_not_found", "catalogue_unavailable"}
+    for unknown in ("ws-none", "0123456789abcde0"):
+        with pytest.raises(RequestError) as refused:
+            await site.sharing.control.end(site.people["sam"], unknown)
+        assert refused.value.problem.code == "desktop_not_found"
+
+
 async def test_who_is_there_leaves_when_the_beamtime_ends(
     site: Site, catalogue: Beamtimes, clock: Clock
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,6 @@ from tests.support.sharing import Site
 @pytest.fixture
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     """A site that warns of unreadable data and locks while the owner is away."""
-    site = Site(tmp_path)
+    site = await asyncio.to_thread(Site, tmp_path)  # its migrations take longer than a loop may
     yield site
     await site.aclose()
