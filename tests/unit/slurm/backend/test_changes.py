@@ -8,37 +8,15 @@ from datetime import timedelta
 import pytest
 
 from spawners.backend import BackendError, BackendUnavailableError, EndCause
-from spawners.plan import LaunchId
 from spawners.slurm.deadline import limit_for
 from spawners.slurm.models import AccountedJob, Association, JobState, Qos, mark
-from spawners.slurm.transport import SlurmError, SlurmUnavailableError
+from spawners.slurm.transport import SlurmError
 from tests.support.slurm_models import NOW, job, node, snapshot
 from tests.support.slurm_scripted import Scripted
-from tests.unit.slurm.backend.conftest import MakeCluster
+from tests.unit.slurm.backend.conftest import DOWN, HANDLE, LAUNCH, MINE, OTHER, RUN, MakeCluster
 
-LAUNCH = LaunchId("0123456789abcdef")
-OTHER = LaunchId("fedcba9876543210")
-HANDLE = {"cluster": "pan", "job": 7, "user": "vera"}
 HOUR = timedelta(hours=1)
-MINE = job(7, "cpu1", user="vera", comment=mark(LAUNCH), starts_at=NOW, ends_at=NOW + HOUR, account="staff")
 CANCELLED = replace(MINE, state=JobState.CANCELLED)
-DOWN = SlurmUnavailableError("no answer")
-RUN = AccountedJob(
-    id=7,
-    state=JobState.CANCELLED,
-    user="vera",
-    account="staff",
-    partition="cpu",
-    comment=mark(LAUNCH),
-    submitted_at=NOW,
-    started_at=NOW,
-    ended_at=NOW + timedelta(seconds=90),
-    elapsed_s=90,
-    cpus=8,
-    memory_mib=8000,
-    gpus=0,
-    cancelled_by="vera",
-)
 
 # --- stop -------------------------------------------------------------------------------------
 

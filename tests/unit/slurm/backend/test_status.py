@@ -14,35 +14,14 @@ from spawners.plan import Credentials, LaunchId
 from spawners.slurm import statuses
 from spawners.slurm.backend import SlurmBackend
 from spawners.slurm.cluster import SlurmCluster
-from spawners.slurm.models import AccountedJob, JobState, mark
+from spawners.slurm.models import JobState, mark
 from spawners.slurm.pace import Pace
-from spawners.slurm.transport import SlurmError, SlurmUnavailableError
-from tests.support.slurm_models import NOW, job, node, plan
+from spawners.slurm.transport import SlurmError
+from tests.support.slurm_models import job, node, plan
 from tests.support.slurm_scripted import Scripted
-from tests.unit.slurm.backend.conftest import MakeCluster
+from tests.unit.slurm.backend.conftest import DOWN, HANDLE, LAUNCH, MINE, OTHER, RUN, MakeCluster
 
-LAUNCH = LaunchId("0123456789abcdef")
-OTHER = "fedcba9876543210"
-HANDLE = {"cluster": "pan", "job": 7, "user": "vera"}
-MINE = job(7, "cpu1", user="vera", comment=mark(LAUNCH), starts_at=NOW, ends_at=NOW + timedelta(hours=1))
 ENDED = replace(MINE, state=JobState.COMPLETED)
-DOWN = SlurmUnavailableError("no answer")
-RUN = AccountedJob(
-    id=7,
-    state=JobState.CANCELLED,
-    user="vera",
-    account="staff",
-    partition="cpu",
-    comment=mark(LAUNCH),
-    submitted_at=NOW,
-    started_at=NOW,
-    ended_at=NOW + timedelta(seconds=90),
-    elapsed_s=90,
-    cpus=8,
-    memory_mib=8000,
-    gpus=0,
-    cancelled_by="root",
-)
 CREDENTIALS = Credentials({"JUPYTERHUB_API_TOKEN": "t"}, "http://engine/internal/reports/x", "s")
 
 
