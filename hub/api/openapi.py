@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from hub.api import openapi_desktops
 from hub.api.base import BaseHandler
 from hub.api.models import DryRunOut, ExtendBody, JobList, LaunchBody, LaunchList, LaunchOut, ProblemOut
 from hub.settings import SERVICE_PREFIX
@@ -21,6 +22,7 @@ _MODELS: tuple[tuple[type[BaseModel], str], ...] = (
     (JobList, "serialization"),
     (DryRunOut, "serialization"),
     (ProblemOut, "serialization"),
+    *openapi_desktops.MODELS,
 )
 
 _KEY = {
@@ -99,7 +101,7 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "PaNHub spawn API",
             "version": "1.0.0",
-            "description": "Start, follow, extend and stop sessions. Send `Authorization: token …`.",
+            "description": "Start, follow, extend, stop and share sessions. Send `Authorization: token …`.",
         },
         "servers": [{"url": f"{SERVICE_PREFIX}/api/v1"}],
         "security": [{"token": []}],
@@ -180,6 +182,7 @@ def document() -> dict[str, Any]:
                     },
                 },
             },
+            **openapi_desktops.paths(_REFUSALS),
         },
         "components": {
             "schemas": schemas["$defs"],

@@ -17,6 +17,7 @@ import pytest
 from tornado.httpclient import HTTPRequest
 from tornado.websocket import websocket_connect
 
+from hub.api.openapi import document
 from hub.desktop.capability import public_text
 from hub.settings import SERVICE_PREFIX
 from tests.support.demo_access import dataset
@@ -154,6 +155,10 @@ def test_who_may_do_what(
 ) -> None:
     reply = call(person(WHO[who]), session["id"], action)
     assert (reply.status_code, code_of(reply)) == expected, reply.text
+    (method, path, _), _ = TABLE[action]
+    template = path.replace("/members/rui", "/members/{username}").replace(ZERO, "{item}")
+    described = document()["paths"][f"/desktops/{{desktop}}{template}"][method.lower()]["responses"]
+    assert str(reply.status_code) in described
     if expected == NOT_THEIRS:
         unknown = call(person(WHO[who]), ZERO, action)
         assert (unknown.status_code, unknown.json()) == (404, reply.json()), "as for one that is not there"
