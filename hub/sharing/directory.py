@@ -22,6 +22,8 @@ class Desktop:
     role `Role.OWNER` by what they are. ``target`` is None while a session does not run yet. ``until`` is
     when it ends or closes (aware UTC), None where that is not known. ``server_name`` is that of a
     session's server at the hub, empty for workstations. ``investigations`` are those whose data it shows.
+    ``grants_end`` is when roles that are given now end at the latest: at a workstation with the next
+    beamtime, whose team must not find guests of the last one.
     """
 
     id: str
@@ -34,6 +36,7 @@ class Desktop:
     server_name: str = ""
     has_picture: bool = True
     call_url: str | None = None
+    grants_end: datetime | None = None
 
 
 class DesktopDirectory(Protocol):

@@ -153,7 +153,9 @@ class Members:
         known = store.members(session, desktop.id, now)
         if gift.username not in known and len(known) >= MOST_MEMBERS:
             raise refusals.too_many_items("members", MOST_MEMBERS)
-        until = now + _WORKSTATION_GRANT if desktop.kind == "workstation" else None
+        until = None
+        if desktop.kind == "workstation":
+            until = min(filter(None, (now + _WORKSTATION_GRANT, desktop.grants_end)))
         store.put_member(
             session,
             desktop.id,

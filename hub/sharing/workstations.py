@@ -69,14 +69,16 @@ class Workstations:
         settings = self._settings.get(name)
         if settings is None or name == desktop_id:
             return None
+        now, visits = utcnow(), await self._known_visits(settings)
         return Desktop(
             id=desktop_id,
             title=settings.title,
             kind="workstation",
             owner=None,
             target=WorkstationTarget(name=name),
-            investigations=await self._names_now(settings),
+            investigations=tuple(one.id for one in on_now(visits, settings.instrument, now)),
             call_url=settings.call_url,
+            grants_end=min((one.start for one in visits if one.start > now), default=None),
         )
 
     async def role_of(self, person: Person, desktop: Desktop, now: datetime) -> Role | None:
@@ -123,12 +125,11 @@ class Workstations:
             now=now,
         )
 
-    async def _names_now(self, settings: WorkstationSettings) -> tuple[str, ...]:
+    async def _known_visits(self, settings: WorkstationSettings) -> Sequence[Investigation]:
         try:
-            found = await self._investigations(settings)
+            return await self._investigations(settings)
         except RequestError:
-            return ()  # only suggestions of people are made of it
-        return tuple(one.id for one in on_now(found, settings.instrument, utcnow()))
+            return ()  # nobody gets or gives a role meanwhile: see `role_of`
 
     async def _instruments(self, person: Person) -> Sequence[Instrument]:
         if not person.user_id:

@@ -8,11 +8,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from hub.desktop.models import Role
 from hub.desktop.settings import DesktopSettings, WorkstationSettings
 from hub.launch.news import utcnow
 from hub.problems import RequestError
+from hub.sharing.schema import MemberRow
 from hub.sharing.workstations import Workstations
 from tests.support.beamtimes import HOUR, Beamtimes, person, visit
 from tests.support.sharing import Site
@@ -184,6 +186,25 @@ async def test_the_staff_have_priority(site: Site) -> None:
     }  # fmt: skip
     with pytest.raises(RequestError):
         await site.ticket("carl", _STATION)
+
+
+async def test_roles_that_are_given_end_with_the_next_beamtime(site: Site, catalogue: Beamtimes) -> None:
+    """Vera's beamtime goes over into another team's: the role that she was given does not."""
+    now = utcnow()
+    catalogue.visits = [
+        visit("ma1", "vera", start=now - HOUR, hours=1.5),
+        visit("hc2", "carl", start=now + 0.5 * HOUR),
+    ]
+    await site.give("vera", Role.CONTROL, _STATION)
+    await site.give("nora", Role.VIEWER, _STATION, confirm=True)
+    members = site.db.run_now(lambda s: s.scalars(select(MemberRow)).all())
+    assert {one.username: one.until for one in members} == dict.fromkeys(("vera", "nora"), now + 0.5 * HOUR)
+
+
+async def test_roles_end_after_half_a_day_in_any_case(site: Site, catalogue: Beamtimes) -> None:
+    await site.give("vera", Role.CONTROL, _STATION)
+    (member,) = site.db.run_now(lambda s: s.scalars(select(MemberRow)).all())
+    assert timedelta(hours=11) < member.until - utcnow() < timedelta(hours=13)
 
 
 async def test_the_team_may_not_end_it(site: Site) -> None:
