@@ -114,16 +114,14 @@ def _replays(measured: list[Server]) -> list[Row]:
         before, began = one.cpu_s(), time.monotonic()
         replayed = replay(clients, REPLAY_S)
         taken = time.monotonic() - began
-        after = one.cpu_s() if one.is_alive() else before
-        cpu[one.name] = (after - before) / taken / CONNECTIONS * 100
-        lag[one.name] = one.lag_ms()
-        lateness[one.name] = percentile([0.0, 0.0, *replayed.lateness_ms], 99)
-        lost[one.name] = float(replayed.lost)
         for client in clients:
             client.close()
-        if not one.is_alive():
-            continue
-        late[one.name] = 100 * replayed.late() / (len(replayed.lateness_ms) + replayed.missing)
+        lost[one.name] = float(replayed.lost)
+        if one.is_alive():
+            cpu[one.name] = (one.cpu_s() - before) / taken / CONNECTIONS * 100
+            lag[one.name] = one.lag_ms()
+            lateness[one.name] = percentile([0.0, 0.0, *replayed.lateness_ms], 99)
+            late[one.name] = 100 * replayed.late() / max(1, len(replayed.lateness_ms) + replayed.missing)
         time.sleep(1.0)
     rows = []
     measures = {"CPU of each": ("%", cpu), "loop lag p99": ("ms", lag), "frame p99": ("ms", lateness)}
