@@ -151,6 +151,8 @@ class _Nodes:
     def _asked(self, partition: str, home: str, hub: str, service: str) -> Asked:
         environments = self._environments(partition)
         files = [str(e.image) for e in environments if e.image is not None]
+        # Modules may bring apptainer with them, and the probe loads none.
+        images = [str(e.image) for e in environments if e.image is not None and not e.modules]
         if any(e.modules for e in environments):
             files.append(str(self._cluster.modules_init or "modules_init, which is not set"))
         return Asked(
@@ -166,6 +168,8 @@ class _Nodes:
             port=secrets.choice(PORTS),
             word=secrets.token_hex(8),
             call_s=_CALL_S,
+            apptainer=str(self._cluster.apptainer or "apptainer"),
+            image=images[0] if images else "",
         )
 
     def _environments(self, partition: str) -> list[Environment]:

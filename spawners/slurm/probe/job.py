@@ -32,9 +32,10 @@ class Asked:
     """What the node is to look at.
 
     ``hub`` and ``service`` are URLs that answer, or empty to leave them out; ``files`` must be
-    readable (images, the file that defines ``module``); of ``views`` one must work. ``home`` empty:
-    the node's own idea of it. ``clock_s`` is how far the clocks may differ. The node
-    listens on ``port`` (0: it does not) for about ``call_s``, and says ``word`` to the first who calls.
+    readable (images, the file that defines ``module``); of ``views`` one must work, and ``apptainer``
+    must run ``image`` (empty: there is none). ``home`` empty: the node's own idea of it. ``clock_s`` is
+    how far the clocks may differ. The node listens on ``port`` (0: it does not) for about ``call_s``,
+    and says ``word`` to the first who calls.
     """
 
     user: str
@@ -49,6 +50,8 @@ class Asked:
     port: int = 0
     word: str = ""
     call_s: float = 6.0
+    apptainer: str = "apptainer"
+    image: str = ""
 
 
 def probe_spec(

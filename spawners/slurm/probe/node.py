@@ -63,7 +63,11 @@ def look(asked: dict[str, Any]) -> int:
         found |= SESSION_CODE
     if not is_writable(asked["home"] or pwd.getpwuid(os.getuid()).pw_dir):
         found |= HOME
-    if not any(map(works, asked["views"])):
+    ways = view_commands(asked["apptainer"])
+    if not any(works(ways[view]) for view in asked["views"]):
+        found |= VIEW
+    # Only a run shows whether its images can be mounted here.
+    if asked["image"] and not works([asked["apptainer"], "exec", "--containall", asked["image"], "true"]):
         found |= VIEW
     return found
 
@@ -116,13 +120,17 @@ def is_writable(folder: str) -> bool:
     return True
 
 
-def works(view: str) -> bool:
-    """Whether the way to give a session its own view works here, for this account."""
-    argv = {
+def view_commands(apptainer: str) -> dict[str, list[str]]:
+    """Commands that work where a session can have its own view, by the way it gets one."""
+    return {
         "links": ["true"],
         "bubblewrap": ["bwrap", "--unshare-user", "--ro-bind", "/", "/", "--dev", "/dev", "--", "true"],
-        "apptainer": ["apptainer", "version"],
-    }[view]
+        "apptainer": [apptainer, "version"],
+    }
+
+
+def works(argv: list[str]) -> bool:
+    """Whether a command succeeds here, for this account."""
     try:
         done = subprocess.run(
             argv,

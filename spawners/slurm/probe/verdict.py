@@ -44,6 +44,7 @@ def unreached(asked: Asked, where: str) -> Amiss:
 
 def _by_bit(asked: Asked, cluster: ClusterSettings, where: str) -> dict[int, Amiss]:
     paths = ", ".join((*(f"{prefix}/bin/jupyterhub-singleuser" for prefix in asked.prefixes), *asked.files))
+    image = f", or {asked.apptainer} with {asked.image}," if asked.image else ""
     return {
         node.HUB: Amiss(
             "hub",
@@ -78,9 +79,10 @@ def _by_bit(asked: Asked, cluster: ClusterSettings, where: str) -> dict[int, Ami
         ),
         node.VIEW: Amiss(
             "view",
-            f"{' and '.join(asked.views)} does not work on {where}",
+            f"{' and '.join(asked.views)}{image} does not work on {where}",
             "Install it on the nodes and allow user namespaces (sysctl user.max_user_namespaces and "
-            "kernel.unprivileged_userns_clone); or set view: links, which keeps nothing apart.",
+            "kernel.unprivileged_userns_clone), for images also squashfuse and a /dev/fuse for everybody; or "
+            "set view: links, which keeps nothing apart.",
         ),
     }
 
