@@ -80,8 +80,8 @@ class DesktopApp:
             log_function=_log_request,
         )
 
-    def _desktop_ended(self, display: object, end: CarryEnd) -> None:
-        self.tunnel.desktop_ended(display, end)
+    async def _desktop_ended(self, display: object, end: CarryEnd) -> None:
+        await self.tunnel.desktop_ended(display, end)
 
     def start(self) -> None:
         """Begin to report and to watch."""

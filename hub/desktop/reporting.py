@@ -8,6 +8,7 @@ a time that the operator sets; after that everybody is closed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 
@@ -21,6 +22,9 @@ _EVERY_S = 10.0
 _AGAIN_S = 1.0
 """Pause after a question that the engine did not answer."""
 
+_ASK_S = 1.5
+"""How long who asks waits for the answer."""
+
 _GATHER_S = 0.05
 """Changes that come within this time go into one report: a class joins together."""
 
@@ -31,6 +35,7 @@ class Reporter:
     def __init__(self, engine: EngineClient, connections: Connections, *, grace_s: float) -> None:
         self._engine, self._connections, self._grace_s = engine, connections, grace_s
         self._news = asyncio.Event()
+        self._turn = asyncio.Lock()
         self._position = ""
         self._answered_at = time.monotonic()
         self._is_silent = False
@@ -38,6 +43,12 @@ class Reporter:
     def wake(self) -> None:
         """Report now."""
         self._news.set()
+
+    async def ask(self) -> None:
+        """Report, and carry out what is answered; return without it when that takes long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_ASK_S):
+                await self._report()
 
     async def run(self) -> None:
         """Report until cancelled."""
@@ -67,6 +78,10 @@ class Reporter:
                 await asyncio.sleep(_GATHER_S)
 
     async def _report(self) -> bool:
+        async with self._turn:  # an answer from before must not come after one from now
+            return await self._report_now()
+
+    async def _report_now(self) -> bool:
         told = self._connections.report()
         try:
             answer = await self._engine.report(told)

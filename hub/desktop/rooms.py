@@ -15,7 +15,7 @@ import contextlib
 import logging
 import time
 from asyncio import StreamReader, StreamWriter
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -45,7 +45,7 @@ _STAY_S = 12.0
 _LEAVE_S = 1.0
 
 
-OnEnd = Callable[[object, CarryEnd], None]
+OnEnd = Callable[[object, CarryEnd], Awaitable[None]]
 """Hears which display ended, and how."""
 
 Keep = Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
@@ -240,7 +240,7 @@ class Room:
             reader, writer = await join.accept()
             end = await display.carrier.carry(reader, writer)
             display.is_over = True
-            self._on_end(display, end)
+            await self._on_end(display, end)
         except OSError:
             log.info("guacd did not come to a join")
         finally:

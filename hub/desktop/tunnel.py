@@ -129,8 +129,13 @@ class Tunnel:
             raise ConnectionEnd(Status.RESOURCE_NOT_FOUND, "This workstation is not set up here.")
         return Workstation(settings)
 
-    def desktop_ended(self, display: object, end: CarryEnd) -> None:
-        """A display is gone: who sees it hears why before guacd would tell them less, or nothing."""
+    async def desktop_ended(self, display: object, end: CarryEnd) -> None:
+        """A display is gone: who sees it hears why before guacd would tell them less, or nothing.
+
+        A way that was cut may be that of a session that ended: the engine may know.
+        """
+        if end is CarryEnd.CUT:
+            await self._reporter.ask()
         self._connections.end(_ENDS[end](), display=display)
         self._reporter.wake()
 

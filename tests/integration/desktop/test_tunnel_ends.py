@@ -147,6 +147,17 @@ async def test_a_session_that_ends_closes_its_windows_for_good(world: World):  #
     assert await owner.until_closed() == "523"
 
 
+async def test_a_relay_that_is_cut_by_the_end_of_the_session_says_what_the_engine_knows(world: World):  # noqa: F811
+    owner = await world.enter()
+    ended = {"may_stay": False, "status": 0x020B, "text": "The session has ended: its time is over."}
+    connection = world.connection_of("ada")
+    told = world.engine.decisions[connection].model_copy(update=ended)
+    world.engine.decisions[connection] = told  # without news: the tunnel has to ask
+    world.relay.cut(None)
+    assert await owner.until("error") == ("error", told.text, "523")
+    assert await owner.until_closed() == "523"
+
+
 async def test_a_guacd_that_dies_is_started_again(world: World):  # noqa: F811
     owner, viewer = await world.enter(), await world.enter("grace", Role.VIEWER)
     os.kill(world.guacd.sandbox.pid, signal.SIGKILL)
