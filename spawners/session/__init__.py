@@ -11,8 +11,12 @@
     sbatch and salloc as a session on a node has them.
 ``machine``, ``view``, ``environment``, ``sessionlog``, ``children``
     What all places share: parts of a data view, the server's environment, its log.
+``desktop.py``, ``desktopmenu.py``, ``desktopchild.py``, ``share/desktop/``
+    A desktop beside the server: X server and window manager, its menu, how ``start.py`` starts it; what
+    they read, and the file window.
 ``python/panhub_session/``
-    Extension of the notebook server: tells the browser until when the session may run.
+    Extension of the notebook server: tells the browser until when the session may run, and is the way of
+    the tunnel to the desktop.
 ``share/jupyter/labextensions/panhub-time/``
     Extension of JupyterLab 4: shows the time left and warns. Prebuilt, so that no environment
     needs to contain it, and small enough to need no bundler.

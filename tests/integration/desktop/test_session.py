@@ -252,9 +252,15 @@ async def test_what_is_brought_and_breaks_off_leaves_nothing(session):
 async def test_a_desktop_that_ends_is_started_again(session):
     relay = await session.relay()
     await relay.read_message()
-    pids = [pid for pid in of_launch(session.plan.launch_id) if b"rfbunixpath" in cmdline(pid)]
-    assert len(pids) == 1
-    os.kill(pids[0], signal.SIGKILL)
+
+    def running(word):
+        return [pid for pid in of_launch(session.plan.launch_id) if word in cmdline(pid)]
+
+    (manager,) = running(b"/icewm\0")
+    os.kill(manager, signal.SIGKILL)
+    await asyncio.to_thread(wait_until, lambda: running(b"/icewm\0") not in ([], [manager]), 30)
+    (server,) = running(b"rfbunixpath")
+    os.kill(server, signal.SIGKILL)
     while await relay.read_message() is not None:
         pass
     assert relay.close_code == 1011

@@ -66,9 +66,8 @@ class Desk:
         width, _, height = environment.get("PANHUB_DESKTOP_SIZE", "1600x900").partition("x")
         return cls(Path(folder) if folder else None, verifier, Places(places), Size(int(width), int(height)))
 
-    @property
     def is_up(self) -> bool:
-        """Whether there is a display now."""
+        """Whether there is a display now. Blocking."""
         return self.folder is not None and (self.folder / "display").exists()
 
     def variables(self) -> dict[str, str]:

@@ -13,6 +13,7 @@ import errno
 import os
 import re
 import stat
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -147,12 +148,14 @@ class Places:
 
 
 class NewFile:
-    """A file that is being written. `keep` or `drop` must follow."""
+    """A file that is being written. `keep` or `drop` must follow; `drop` may come while it is written."""
 
     def __init__(self, folder: int, descriptor: int, parts: list[str]) -> None:
         self._folder = folder
         self._descriptor = descriptor
         self._parts = parts
+        self._lock = threading.Lock()
+        self._is_open = True
         self.size = 0
 
     @classmethod
@@ -172,15 +175,19 @@ class NewFile:
         RefusedError
             If there is no room.
         """
-        with _plainly(self._parts[-1]):
+        # The other side may go away meanwhile: the number of a closed file would be another's.
+        with self._lock, _plainly(self._parts[-1]):
+            if not self._is_open:
+                return
             view = memoryview(data)
             while view:
                 view = view[os.write(self._descriptor, view) :]
-        self.size += len(data)
+            self.size += len(data)
 
     def keep(self) -> Mapping[str, Any]:
         """Close it; says under which name it is."""
-        with _plainly(self._parts[-1]):
+        with self._lock, _plainly(self._parts[-1]):
+            self._is_open = False
             try:
                 os.close(self._descriptor)  # network storage tells of a full quota here
             finally:
@@ -189,11 +196,15 @@ class NewFile:
 
     def drop(self) -> None:
         """Remove it again."""
-        with contextlib.suppress(OSError):
-            os.unlink(self._parts[-1], dir_fd=self._folder)
-        for descriptor in (self._descriptor, self._folder):
+        with self._lock:
+            if not self._is_open:
+                return
+            self._is_open = False
             with contextlib.suppress(OSError):
-                os.close(descriptor)
+                os.unlink(self._parts[-1], dir_fd=self._folder)
+            for descriptor in (self._descriptor, self._folder):
+                with contextlib.suppress(OSError):
+                    os.close(descriptor)
 
 
 def siblings(name: str) -> Iterator[str]:

@@ -88,7 +88,7 @@ class RfbHandler(WebSocketHandler):
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         assert self._desk.folder is not None
         for _ in range(round(_PATIENCE_S / _PAUSE_S)):
-            if self._desk.is_up:
+            if await asyncio.to_thread(self._desk.is_up):
                 break
             await asyncio.sleep(_PAUSE_S)
         return await asyncio.open_unix_connection(self._desk.folder / "rfb", limit=_CHUNK)
