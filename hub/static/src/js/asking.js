@@ -76,7 +76,7 @@ export function follow(api, { onstate, onlost, signal }) {
     stream.addEventListener("gone", () => {
       stream.close();
       onlost?.();
-      timer = setTimeout(connect, 5_000); // they may be let in again
+      if (!signal?.aborted) timer = setTimeout(connect, 5_000); // they may be let in again
     });
     stream.addEventListener("error", () => {
       onlost?.();

@@ -1,6 +1,6 @@
 // How does the picture come here and come back? One connection at a time, each with a ticket of its own;
 // what is lost is tried again with growing pauses, at once when the person or the network returns.
-import { Refused, ask, serviceToken, wordsOf } from "./asking.js";
+import { Refused, Unreachable, ask, serviceToken, wordsOf } from "./asking.js";
 import { CLOSED, OPEN, Remote, UNSTABLE } from "./desktop-guacamole.js";
 import { DesktopTunnel } from "./desktop-tunnel.js";
 import { endOf } from "./desktop-words.js";
@@ -8,6 +8,7 @@ import { endOf } from "./desktop-words.js";
 const PAUSES_S = [0.5, 1, 2, 4, 8, 15, 30];
 const LOGIN_KEY = "panhub-desktop-login";
 const LOGIN_ONCE_MS = 60_000;
+const AWAY = "The desktop service is away for a moment. What runs in the desktop goes on.";
 const IMAGES = ["image/png", "image/jpeg", "image/webp"];
 
 const within = (value) => Math.min(8192, Math.max(200, Math.round(value)));
@@ -159,7 +160,7 @@ export class DesktopLink extends EventTarget {
   #failed(error) {
     if (error instanceof Refused && error.status < 500 && error.code !== "desktop_not_ready") {
       this.#tell("stopped", { text: wordsOf(error), next: "look", status: error.status });
-    } else this.#again(wordsOf(error));
+    } else this.#again(error instanceof Unreachable ? AWAY : error.message);
   }
 
   #ended(code, said) {

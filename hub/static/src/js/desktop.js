@@ -33,6 +33,7 @@ const layoutKey = `panhub-desktop-layout:${desktop}`;
 let state = null;
 let frames = 0;
 let hasLeftForGood = false;
+const following = new AbortController();
 
 const may = {
   type: () => Boolean(state?.me.has_control && link.isLive),
@@ -171,6 +172,7 @@ function showStatus(text, { hint = "", isBusy = false, actions = [] } = {}) {
 
 /** Whether the desktop and the right to it are still there: the service knows. */
 async function look() {
+  if (hasLeftForGood) return;
   try {
     take(await ask("GET", api));
   } catch (error) {
@@ -208,6 +210,7 @@ async function gone() {
 
 function over(text, hint, actions) {
   hasLeftForGood = true;
+  following.abort();
   picture.dim(true);
   showStatus(text, { hint, actions });
 }
@@ -645,7 +648,7 @@ function begin(found) {
     over("This session has no desktop.", "It was started with JupyterLab alone.", found.lab_url ? [make("a", { className: "button primary", href: found.lab_url }, "Open JupyterLab")] : []);
     return;
   }
-  follow(api, { onstate: take, onlost: () => link.phase !== "idle" && setTimeout(() => void look(), 1_000) });
+  follow(api, { onstate: take, onlost: () => setTimeout(() => void look(), 1_000), signal: following.signal });
   link.start();
   setTimeout(() => void sendThumbnail(), 8_000);
 }

@@ -67,7 +67,7 @@ export class Sharing {
     if (this.#state.has_picture) return;
     for (const radio of this.#manage.querySelectorAll(".segment input")) {
       if (radio.value === "viewer") radio.closest("label").hidden = true;
-      else radio.checked = true;
+      else radio.defaultChecked = true;
     }
     for (const why of this.#manage.querySelectorAll(".segment .segment-detail")) why.textContent = "use JupyterLab as you";
   }
@@ -140,8 +140,8 @@ export class Sharing {
     // Who has control and is not the owner can only hand it on.
     if (!me.may_manage) return [button("Give control", () => this.#do(() => this.#ask("POST", "control", { to: request.username })), { look: "small", "data-key": `give:${request.id}` })];
     return [
-      hasPicture && answer("Let see", "viewer", "small primary"),
-      answer("Let take control", "control", hasPicture ? "small" : "small primary"),
+      hasPicture && answer("Let see", "viewer", request.role === "viewer" ? "small primary" : "small"),
+      answer("Let take control", "control", request.role === "control" || !hasPicture ? "small primary" : "small"),
       answer("Refuse", "refuse", "small quiet"),
     ];
   }
@@ -179,7 +179,7 @@ export class Sharing {
     invite.addEventListener("submit", (event) => {
       event.preventDefault();
       const username = name.value.trim();
-      void this.#invite(username, chosen(role)).then((isDone) => isDone && (name.value = ""));
+      void this.#invite(username, chosen(role)).then((isDone) => isDone && invite.reset());
     });
     const hours = make("select", { className: "input short", "aria-label": "How long the link may be used" }, HOURS.map(([value, text]) => make("option", { value, selected: value === 24 }, text)));
     const linkRole = roleChoice("link-role");
@@ -318,7 +318,7 @@ function notes(state) {
 
 function roleChoice(name) {
   const one = (value, title, why) =>
-    make("label", { className: "segment" }, make("input", { type: "radio", name, value, checked: value === "viewer" }), make("span", { className: "segment-text" }, make("span", { className: "segment-title" }, title), make("span", { className: "segment-detail" }, why)));
+    make("label", { className: "segment" }, make("input", { type: "radio", name, value, defaultChecked: value === "viewer" }), make("span", { className: "segment-text" }, make("span", { className: "segment-title" }, title), make("span", { className: "segment-detail" }, why)));
   return make("div", { className: "segments", role: "radiogroup", "aria-label": "What they may do" }, one("viewer", "See", "watching only"), one("control", "Take control", "type and click as you"));
 }
 
