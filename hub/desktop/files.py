@@ -95,10 +95,10 @@ class OpenDesktopHandler(DesktopHandler):
         Raises
         ------
         RequestError
-            If it is too long or holds what no path has.
+            If it is too long.
         """
         path: str = self.get_query_argument("path", "", strip=False)
-        if len(path) > _MOST_PATH or "\0" in path:
+        if len(path) > _MOST_PATH:
             raise _bad_path()
         return path
 
@@ -279,7 +279,7 @@ def refused(answer: RelayAnswer) -> RequestError:
 
 
 def _bad_path() -> RequestError:
-    return RequestError(Problem("invalid_request", 400, "The request is not valid", "path cannot be one."))
+    return RequestError(Problem("invalid_request", 400, "The request is not valid", "path is too long."))
 
 
 def _too_large(limit: int) -> RequestError:
