@@ -123,7 +123,8 @@ class Pump(asyncio.BufferedProtocol):
         """Carry until either end ends, then close both. Cancelled: closes both too."""
         try:
             await self._take_over()
-            return await self._ended
+            # A stop would cancel the future itself, which is how `_finish` knows that it has nothing to do.
+            return await asyncio.shield(self._ended)
         finally:
             self._finish(Ended(Status.SUCCESS), says="")
 

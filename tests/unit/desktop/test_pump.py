@@ -50,6 +50,16 @@ class Browser:
         return [one for message in self.messages for one in decode(message.decode())]
 
 
+_guacds: list[asyncio.StreamWriter] = []
+
+
+@pytest.fixture(autouse=True)
+async def _closed():
+    yield
+    while _guacds:
+        _guacds.pop().close()
+
+
 class World:
     """A pump at work; ``guacd`` is the other end of its socket."""
 
@@ -59,6 +69,7 @@ class World:
         theirs.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=ours)
         self.guacd_reader, self.guacd = await asyncio.open_connection(sock=theirs)
+        _guacds.append(self.guacd)
         self.browser = Browser()
         self.pump = Pump(self.browser, reader, writer, decision=decision, **given)
         self.running = asyncio.create_task(self.pump.run())
@@ -84,9 +95,7 @@ class World:
 
     async def over(self) -> Ended:
         async with asyncio.timeout(20):
-            ended = await self.running
-        self.guacd.close()
-        return ended
+            return await self.running
 
 
 async def test_the_greeting_comes_first_then_what_was_read_already():
@@ -113,6 +122,7 @@ def test_any_stream_arrives_whole(texts, data):
         await world.until(lambda: len(world.browser.instructions()) == 1 + len(texts))
         assert world.browser.instructions()[1:] == [("name", text) for text in texts]
         await world.end()
+        _guacds.pop().close()
 
     asyncio.run(carry())
 
@@ -214,7 +224,6 @@ async def test_either_end_ends_both_and_so_does_a_stop():
         await world.running
     assert await world.told(1) == [("disconnect",)]
     assert world.browser.closed is not None
-    world.guacd.close()
 
 
 async def test_the_first_sync_is_the_connection():
@@ -264,11 +273,11 @@ async def _send(writer: asyncio.StreamWriter, data: bytes, times: int) -> None:
 
 async def test_a_guacd_that_does_not_read_stops_its_browser():
     world = await World().begin()
-    waits = None
+    waits, much = None, encode("ack", "0", "x" * 250, "0") * 200
     world.guacd_reader._transport.pause_reading()  # type: ignore[attr-defined]
     async with asyncio.timeout(20):
         while waits is None:
-            waits = world.pump.receive(SYNC * 500)
+            waits = world.pump.receive(much)
             await asyncio.sleep(0.02)
         world.guacd_reader._transport.resume_reading()  # type: ignore[attr-defined]
         await waits
