@@ -115,7 +115,7 @@ class SessionDisplay:
     needs: frozenset[str] = frozenset()
     values: Mapping[str, str] = {
         "color-depth": "24",
-        "clipboard-encoding": "UTF-8",
+        "clipboard-encoding": "ISO8859-1",  # what RFB has: Xvnc takes and gives no other
         "disable-display-resize": "true",  # the screen is set by the relay, for all windows at once
     }
 
