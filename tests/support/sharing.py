@@ -122,7 +122,8 @@ class Site:
 
     def __init__(self, folder: Path, **rules: Any) -> None:
         url = sqlite_url(folder / "panhub.sqlite")
-        upgrade(url)
+        if not (folder / "panhub.sqlite").exists():
+            upgrade(url)
         self.db = Database(url)
         self.db._threads.submit(lambda: None).result()
         self.people = {name: self._person(name) for name in PEOPLE}
