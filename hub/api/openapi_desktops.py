@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from hub.api.workstations import WorkstationsOut
 from hub.desktop.models import DESKTOP_PATTERN
 from hub.sharing import models as m
 
@@ -26,6 +27,7 @@ MODELS: tuple[tuple[type[BaseModel], str], ...] = (
     (m.InvitationMade, "serialization"),
     (m.Accepted, "serialization"),
     (m.AuditOut, "serialization"),
+    (WorkstationsOut, "serialization"),
 )
 
 Json = dict[str, Any]
@@ -139,6 +141,15 @@ def paths(refusals: Json) -> Json:
         "/desktops/{desktop}/invitations/{item}": {
             "parameters": [_DESKTOP, _ITEM],
             "delete": one("withdrawInvitation", "Take a link back (owner)", _STATE),
+        },
+        "/workstations": {
+            "get": one(
+                "listWorkstations",
+                "Workstations that are open to the caller, and those that a coming beamtime opens",
+                ("200", WorkstationsOut, "In the order of the settings."),
+                None,
+                "503",
+            )
         },
         "/invitations": {
             "post": one(
