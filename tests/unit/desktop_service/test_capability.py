@@ -19,6 +19,7 @@ from hub.desktop.capability import (
     public_text,
     sign,
 )
+from spawners.session.python.panhub_session.capability import RefusedError, Verifier
 
 LAUNCH = "0123456789abcdef"
 
@@ -88,3 +89,15 @@ def test_what_was_changed_is_not_signed(path: Path):
         assert not is_signed_by(text, public)
     make_key(path.with_name("other.pem"))
     assert not is_signed_by(f"{first}.{second}", public_text(path.with_name("other.pem")))
+
+
+def test_a_session_takes_it_once_and_for_what_it_says(path: Path):
+    session = Verifier(public_text(path), LAUNCH)
+    capability = f"Capability {sign(load_key(path), LAUNCH, 'rfb')}"
+    with pytest.raises(RefusedError):
+        session.check(capability, "files")
+    session.check(capability, "rfb")
+    with pytest.raises(RefusedError):
+        session.check(capability, "rfb")
+    with pytest.raises(RefusedError):
+        session.check(f"Capability {sign(load_key(path), 'f' * 16, 'rfb')}", "rfb")
