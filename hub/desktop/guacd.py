@@ -186,7 +186,10 @@ class Guacd:
                 code = await self._sandbox.wait()
                 self._is_up.clear()
                 ended, self._sandbox = self._sandbox, None
-                await ended.aclose()
+                try:
+                    await ended.aclose()
+                except TimeoutError:
+                    _log.warning("What is left of guacd does not end")
                 _log.warning("guacd ended with code %s; it is started again", code)
                 if loop.time() - began > _LIVED_S:
                     pause = _RESTART_FIRST_S

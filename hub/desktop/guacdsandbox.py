@@ -5,6 +5,10 @@ send (CVE-2023-43826, CVE-2024-35164). So it sees a read-only root without progr
 ``/proc``, and a loopback on which there is nothing but itself and what we listen on for it. It has no
 capability, is nobody outside, and calls few of the kernel's doors (`hub.desktop.guacdfilter`).
 
+All desktops of a tunnel share one guacd, with a process of guacd for each. These cannot look into each other,
+but they inherit the socket that guacd listens on: code that a hostile server gets to run in one could take
+connections that come after it. An up-to-date guacd is no luxury in a sandbox either.
+
 Sockets of that loopback come from a helper (`hub.desktop.guacdsockets`); nobody else on the machine has any.
 """
 
