@@ -225,6 +225,17 @@ async def test_it_is_started_again(machine: Machine) -> None:
         assert guacd.sandbox.pid != before
 
 
+async def test_it_is_started_again_when_nobody_makes_its_sockets() -> None:
+    async with running_guacd() as guacd:
+        before = guacd.sandbox
+        assert before is not None
+        os.kill(before._helper.pid, signal.SIGKILL)
+        async with asyncio.timeout(_DEADLINE_S):
+            while guacd.sandbox in {None, before} or not await _answers(guacd):
+                await asyncio.sleep(0.05)
+        assert not Path(f"/proc/{before.pid}").exists() or _is_zombie(before.pid)
+
+
 async def test_it_ends_with_the_tunnel() -> None:
     """Also when nobody could tell it to: kill -9 of the process that started it."""
     script = (
