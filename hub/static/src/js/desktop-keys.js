@@ -108,15 +108,19 @@ export function screenKeyboard(layout, send) {
       key(shows === "letters" ? "?123" : "abc", () => { shows = shows === "letters" ? "symbols" : "letters"; draw(); }, { wide: true }),
       ...HELD.map(([name, keysym]) => toggle(name, keysym)),
       key("space", () => press([0x20]), { wide: true }),
-      ...[["←", KEYS.left, "Left"], ["↑", KEYS.up, "Up"], ["↓", KEYS.down, "Down"], ["→", KEYS.right, "Right"]].map(([label, keysym, name]) =>
-        key(label, () => press([keysym]), { name }),
-      ),
     ]);
     lines.push([
       named("Esc", KEYS.escape),
       named("Tab", KEYS.tab),
       named("Del", KEYS.delete),
-      ...ACCENTS.map(([label, keysym, name]) => key(label, () => press([keysym]), { name: `${name} accent, then the letter` })),
+      ...[["←", KEYS.left, "Left"], ["↑", KEYS.up, "Up"], ["↓", KEYS.down, "Down"], ["→", KEYS.right, "Right"]].map(([label, keysym, name]) =>
+        key(label, () => press([keysym]), { name }),
+      ),
+    ]);
+    lines.push(
+      ACCENTS.map(([label, keysym, name]) => key(label, () => press([keysym]), { name: `${name} accent, then the letter` })),
+    );
+    lines.push([
       ...Array.from({ length: 12 }, (_, at) => key(`F${at + 1}`, () => press([KEYS.f1 + at]))),
     ]);
     board.replaceChildren(...lines.map((line) => make("div", { className: "board-row" }, line)));

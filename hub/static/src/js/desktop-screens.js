@@ -33,7 +33,9 @@ export class Screens extends EventTarget {
   /** Size that this window would like its screen to have, in pixels of the desktop. */
   get wanted() {
     const { width, height } = this.room();
-    const factor = this.isSharp ? window.devicePixelRatio || 1 : 1;
+    const own = this.isSharp ? window.devicePixelRatio || 1 : 1;
+    // A small window gets a larger desktop of its own shape, and shows it smaller.
+    const factor = Math.max(own, LEAST.width / Math.max(1, width), LEAST.height / Math.max(1, height));
     return { width: within(width * factor, "width"), height: within(height * factor, "height") };
   }
 

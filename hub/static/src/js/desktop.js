@@ -46,7 +46,8 @@ const may = {
 const screens = new Screens({
   address: hostAddress,
   screen,
-  room: () => ({ width: box.clientWidth, height: box.clientHeight }),
+  // Not of the picture, which makes room for the keyboard on a phone.
+  room: () => ({ width: box.parentElement.clientWidth, height: box.parentElement.clientHeight }),
   mayResize: () => may.type() && state.kind === "session",
 });
 const picture = new Picture(box, screens.region);
