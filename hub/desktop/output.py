@@ -7,7 +7,8 @@ instructions are only built in chunks that have one.
 
 from __future__ import annotations
 
-from hub.desktop.codec import NOTHING, Instruction, Watch, encode, parsed
+from hub.desktop.codec import Instruction, Watch, encode, parsed
+from hub.desktop.handshake import error_status
 from hub.desktop.models import Decision
 from hub.desktop.status import Status
 
@@ -27,6 +28,9 @@ _ANSWERED = frozenset({"file", "body", "pipe"})
 class OutputFilter:
     """Instructions of guacd on their way to one browser."""
 
+    error: Status | None = None
+    """What guacd gave up with; it may keep the connection open for a while, but nothing comes of it."""
+
     def __init__(self, decision: Decision) -> None:
         self._dropped: set[str] = set()
         self.decide(decision)
@@ -34,7 +38,7 @@ class OutputFilter:
     def decide(self, decision: Decision) -> None:
         """Change the rights. A clipboard on its way passes or does not as it was when it began."""
         self._hidden = (() if decision.may_copy else COPY) + (() if decision.may_transfer else TRANSFER)
-        self.watch = Watch(self._hidden) if self._hidden else NOTHING
+        self.watch = Watch((*self._hidden, "error"))
 
     def feed(self, chunk: bytes, *, is_seen: bool) -> tuple[bytes, bytes]:
         """Return what goes on, and what goes back to guacd.
@@ -44,7 +48,7 @@ class OutputFilter:
         chunk
             Whole instructions.
         is_seen
-            Whether the scan, with `watch`, has seen one in it that must not go on.
+            Whether the scan, with `watch`, has seen one in it that must not go on, or an error.
 
         Raises
         ------
@@ -62,6 +66,8 @@ class OutputFilter:
 
     def _drops(self, instruction: Instruction, back: list[str]) -> bool:
         opcode = instruction[0]
+        if opcode == "error" and self.error is None:
+            self.error = error_status(instruction[1:])
         place = _INDEX.get(opcode, 1)
         index = instruction[place] if len(instruction) > place else ""
         if opcode in self._hidden:

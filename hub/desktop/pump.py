@@ -243,7 +243,9 @@ class Pump(asyncio.BufferedProtocol):
         self._last = whole[-512:] if len(whole) >= 512 else (self._last + whole)[-512:]
         if whole:
             self._send(whole)
-        if whole.endswith(_GOODBYE):
+        if self._output.error is not None:
+            self._finish(Ended(self._output.error), says="")
+        elif whole.endswith(_GOODBYE):
             # guacd itself keeps the socket of a connection whose own process failed, so its word is the end.
             self.connection_lost(None)
 

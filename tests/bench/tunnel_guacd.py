@@ -139,9 +139,11 @@ class Guacd:
         number = self._count * 37
         await reader.read(1)
         playing = asyncio.create_task(self._play(number, writer))
-        while await reader.read(8192):
-            pass
+        with suppress(ConnectionError):
+            while await reader.read(8192):
+                pass
         playing.cancel()
+        await asyncio.gather(playing, return_exceptions=True)
 
     async def _play(self, number: int, writer: asyncio.StreamWriter) -> None:
         due = time.monotonic() + (number % 40) / 1000
@@ -150,8 +152,7 @@ class Guacd:
             frame = self._frames[number % len(self._frames)]
             # Of the time that it is sent: the lateness measured is the tunnel's, not this process'.
             writer.write(frame + encode("sync", str(int(time.monotonic() * 1e6))).encode())
-            with suppress(ConnectionError):
-                await writer.drain()
+            await writer.drain()
             number += 1
             due += 1 / FRAMES_PER_S
 

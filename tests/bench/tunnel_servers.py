@@ -73,6 +73,7 @@ def servers() -> Iterator[list[Server]]:
     modules, python = peers()
     key = os.urandom(32)
     started: list[subprocess.Popen[str]] = []
+    log = (BUILD / "log").open("w")  # peers complain of every browser that leaves
 
     def start(*command: str, env: dict[str, str] | None = None) -> tuple[subprocess.Popen[str], str]:
         process = subprocess.Popen(
@@ -82,6 +83,7 @@ def servers() -> Iterator[list[Server]]:
             text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=log,
         )
         started.append(process)
         assert process.stdout
@@ -117,6 +119,7 @@ def servers() -> Iterator[list[Server]]:
             process.kill()
         for process in started:
             process.wait(20)
+        log.close()
 
 
 def peers() -> tuple[Path, Path]:
