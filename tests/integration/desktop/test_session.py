@@ -17,6 +17,7 @@ from tornado.httpclient import HTTPClientError
 from hub.desktop.capability import sign
 from spawners.local.processes import of_launch
 from tests.support.desktop_session import desktop_session
+from tests.support.kernelsockets import execute
 from tests.support.local import request, wait_until
 
 CONTROL, ALT = 0xFFE3, 0xFFE9
@@ -193,6 +194,14 @@ def test_nothing_listens_on_tcp_but_the_server_and_nobody_else_gets_to_the_displ
         door.connect(f"\0/tmp/.X11-unix/X{number[1:]}")
         door.sendall(struct.pack("<BxHHHH2x", ord("l"), 11, 0, 0, 0))
         assert door.recv(1) == b"\0", "let in without the cookie"
+
+
+async def test_what_a_notebook_draws_in_a_window_is_on_the_desktop(session):
+    _, content = await asyncio.to_thread(request, session.hub, session.port, "api/kernels", {})
+    kernel = json.loads(content)["id"]
+    code = "import subprocess; print(subprocess.run(['xrandr'], capture_output=True, text=True).stdout)"
+    said = await execute(session.port, session.hub.token, kernel, code)
+    assert "VNC-0 connected" in said
 
 
 async def test_screens_and_keyboard_are_set(session):

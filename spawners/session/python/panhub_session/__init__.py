@@ -61,12 +61,14 @@ def _load_jupyter_server_extension(server: Any) -> None:
 def _add_desktop(web_app: Any) -> None:
     """Add the handlers of the desktop; also in a session without one, where they say so."""
     from jupyter_server.utils import url_path_join
+    from tornado.ioloop import IOLoop
 
-    from panhub_session.desktop import Desk, handlers
+    from panhub_session.desktop import Desk, handlers, lend_display
 
-    base = web_app.settings["base_url"]
+    base, desk = web_app.settings["base_url"], Desk.read(os.environ)
     rules = [
-        (url_path_join(base, "panhub", "desktop", name), kind, facts)
-        for name, kind, facts in handlers(Desk.read(os.environ))
+        (url_path_join(base, "panhub", "desktop", name), kind, facts) for name, kind, facts in handlers(desk)
     ]
     web_app.add_handlers(".*$", rules)
+    if desk.folder is not None:
+        IOLoop.current().spawn_callback(lend_display, desk, os.environ)

@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from panhub_session.screens import (
 log = logging.getLogger("panhub_session")
 
 _MOST_JSON = 4096
+_DISPLAY_LOOKS, _DISPLAY_PAUSE_S = 600, 0.1
 _CHUNK = 256 * 1024
 _MOST_FILE = 1 << 40
 """The tunnel knows the site's limit, and asks in the person's name; this is the largest a site can set."""
@@ -82,6 +83,16 @@ class Desk:
         display = (self.folder / "display").read_text(encoding="ascii")
         path = os.environ.get("PATH", os.defpath)
         return {"DISPLAY": display, "XAUTHORITY": str(self.folder / "Xauthority"), "PATH": path}
+
+
+async def lend_display(desk: Desk, environment: MutableMapping[str, str]) -> None:
+    """Let what kernels and terminals of JupyterLab draw appear on the desktop, once it is there."""
+    for _ in range(_DISPLAY_LOOKS):
+        if await asyncio.to_thread(desk.is_up):
+            found = await asyncio.to_thread(desk.variables)
+            environment.update({name: found[name] for name in ("DISPLAY", "XAUTHORITY")})
+            return
+        await asyncio.sleep(_DISPLAY_PAUSE_S)
 
 
 def check(handler: web.RequestHandler, desk: Desk, do: str) -> None:
