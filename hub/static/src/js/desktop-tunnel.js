@@ -64,7 +64,8 @@ export class DesktopTunnel extends Tunnel {
     this.connect = (query) => this.#connect(`${url.origin}${url.pathname}?${query}`);
     this.disconnect = () => this.#close(Status.Code.SUCCESS);
     this.sendMessage = (...elements) => {
-      if (this.isConnected() && elements.length) this.#socket.send(encode(elements));
+      const isOpen = this.isConnected() && this.#socket.readyState === WebSocket.OPEN;
+      if (isOpen && elements.length) this.#socket.send(encode(elements));
     };
   }
 
