@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -36,6 +37,10 @@ class CellRun:
     text: str
 
 
+_TLS = ssl.create_default_context()
+"""One for all: it takes long to load, and visitors are made while a loop runs."""
+
+
 class Visitor:
     """One person's cookies and token."""
 
@@ -43,7 +48,7 @@ class Visitor:
         self.username = username
         self.url = url
         self._client = httpx.AsyncClient(
-            base_url=url, follow_redirects=True, timeout=60, headers={"Accept": "text/html"}
+            base_url=url, follow_redirects=True, timeout=60, headers={"Accept": "text/html"}, verify=_TLS
         )
         self._token = ""
 
