@@ -197,9 +197,9 @@ class Pump(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         """Guacd takes more."""
-        if self._writable is not None:
+        if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
-            self._writable = None
+        self._writable = None
 
     # ---- inside
 

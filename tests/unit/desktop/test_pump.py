@@ -201,6 +201,14 @@ async def test_a_guacd_that_does_not_speak_the_protocol_is_left():
     assert world.browser.closed == (1011, "515")
 
 
+async def test_an_error_is_the_end_though_guacd_stays():
+    world = await World().begin()
+    world.guacd.write((SYNC + encode("error", "Aborted. See logs.", "519")).encode())
+    assert (await world.over()).status is Status.UPSTREAM_NOT_FOUND
+    assert world.browser.instructions()[-1] == ("error", "Aborted. See logs.", "519")
+    assert world.browser.closed == (1011, "519")
+
+
 async def test_a_guacd_that_closed_before_we_began_is_noticed():
     ours, theirs = socket.socketpair()
     ours.setblocking(False)
