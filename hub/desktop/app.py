@@ -20,7 +20,7 @@ from hub.desktop.ends import guacd_gone
 from hub.desktop.engine import EngineClient
 from hub.desktop.models import DESKTOP_PATTERN
 from hub.desktop.reporting import Reporter
-from hub.desktop.rooms import GuacdPort, Rooms
+from hub.desktop.rooms import GuacdSupply, Rooms
 from hub.desktop.settings import SERVICE_CLIENT_ID, SERVICE_NAME, SERVICE_PREFIX, DesktopSettings
 from hub.desktop.targets import CarryEnd
 from hub.desktop.tunnel import Tunnel
@@ -33,9 +33,9 @@ _GOODBYE_S = 3.0
 
 
 class DesktopApp:
-    """All parts of the running tunnel; ``guacd`` is started and ended by the caller."""
+    """All parts of the running tunnel; ``guacds`` are started and ended by the caller."""
 
-    def __init__(self, settings: Settings, guacd: GuacdPort) -> None:
+    def __init__(self, settings: Settings, guacds: GuacdSupply) -> None:
         own = desktop_settings(settings)
         try:
             make_key(own.key_file)
@@ -50,7 +50,7 @@ class DesktopApp:
         self.connections = Connections()
         self.relays = RelayClient(key)
         self._engine = EngineClient(settings.service.url, secret)
-        self._rooms = Rooms(guacd, self._desktop_ended)
+        self._rooms = Rooms(guacds, self._desktop_ended)
         self.reporter = Reporter(self._engine, self.connections, grace_s=own.recheck_grace_s)
         self.tunnel = Tunnel(
             self._engine, self.connections, self._rooms, self.reporter, key, own.workstations

@@ -79,6 +79,18 @@ class GuacdPort(Protocol):
         ...
 
 
+class GuacdSupply(Protocol):
+    """Where rooms have their guacd from."""
+
+    async def lease(self) -> GuacdPort:
+        """Return a guacd for one room; `GuacdError` if there is none."""
+        ...
+
+    async def release(self, guacd: GuacdPort) -> None:
+        """Take it back."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Entered:
     """A window's own connection to guacd, joined to the room."""
@@ -100,13 +112,14 @@ class Room:
     def __init__(
         self,
         target: Target,
-        guacd: GuacdPort,
+        guacds: GuacdSupply,
         *,
         on_end: OnEnd,
         keep: Keep,
         slots: asyncio.Semaphore,
     ) -> None:
-        self._target, self._guacd = target, guacd
+        self._target, self._guacds = target, guacds
+        self._guacd: GuacdPort | None = None
         self._on_end, self._keep, self._slots = on_end, keep, slots
         self._turn = asyncio.Lock()
         self._display: _Display | None = None
@@ -132,6 +145,12 @@ class Room:
                 return await self._join(display, facts, decision, name)
             except HandshakeError as error:
                 raise _end_of(error) from error
+
+    async def aclose(self) -> None:
+        """Give back its guacd, when nobody is left."""
+        guacd, self._guacd = self._guacd, None
+        if guacd is not None:
+            await self._guacds.release(guacd)
 
     def note_shown(self) -> None:
         """A window shows the desktop."""
@@ -162,7 +181,7 @@ class Room:
         """A connection to guacd with its handshake done; not too many at once."""
         async with self._slots:
             try:
-                reader, writer = await self._guacd.connect()
+                reader, writer = await (await self._own_guacd()).connect()
             except OSError as error:
                 raise guacd_gone() from error
             try:
@@ -173,6 +192,11 @@ class Room:
                 writer.close()
                 raise
             return reader, writer, done
+
+    async def _own_guacd(self) -> GuacdPort:
+        if self._guacd is None:
+            self._guacd = await self._guacds.lease()
+        return self._guacd
 
     async def _make(self, facts: ClientFacts) -> _Display:
         """Make the connection that windows join, and stay in it until one has."""
@@ -208,7 +232,7 @@ class Room:
         self, carrier: Carrier, facts: ClientFacts
     ) -> tuple[_Display, StreamReader, StreamWriter]:
         try:
-            join = await self._guacd.join()
+            join = await (await self._own_guacd()).join()
         except OSError as error:
             raise guacd_gone() from error
         display = _Display(carrier)
@@ -264,8 +288,8 @@ class _Display:
 class Rooms:
     """The rooms by desktop; one that nobody is in is forgotten."""
 
-    def __init__(self, guacd: GuacdPort, on_end: OnEnd) -> None:
-        self._guacd, self._on_end = guacd, on_end
+    def __init__(self, guacds: GuacdSupply, on_end: OnEnd) -> None:
+        self._guacds, self._on_end = guacds, on_end
         self._rooms: dict[str, Room] = {}
         self._inside: dict[Room, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -278,7 +302,7 @@ class Rooms:
         if room is None:
             room = Room(
                 target,
-                self._guacd,
+                self._guacds,
                 on_end=self._on_end,
                 keep=self._keep,
                 slots=self._slots,
@@ -291,6 +315,7 @@ class Rooms:
             self._inside[room] -= 1
             if self._inside[room] == 0:
                 del self._inside[room], self._rooms[desktop]
+                self._keep(room.aclose())
 
     async def aclose(self) -> None:
         """End what is open."""

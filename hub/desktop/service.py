@@ -9,7 +9,8 @@ import signal
 from tornado.httpserver import HTTPServer
 
 from hub.desktop.app import DesktopApp, desktop_settings
-from hub.desktop.guacd import Guacd, GuacdError
+from hub.desktop.guacd import GuacdError
+from hub.desktop.guacds import Guacds
 from hub.desktop.settings import SERVICE_PREFIX
 from hub.logs import keep_cookies_out
 from hub.settings import ConfigError, Settings
@@ -46,10 +47,10 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    guacd = Guacd(own.guacd)
+    guacds = Guacds(own.guacd)
     try:
-        await guacd.start()
-        app = await asyncio.to_thread(DesktopApp, settings, guacd)  # it reads files, and may make one
+        await guacds.start()
+        app = await asyncio.to_thread(DesktopApp, settings, guacds)  # it reads files, and may make one
         server = HTTPServer(
             app.web(), xheaders=True, max_body_size=_MAX_BODY, chunk_size=_CHUNK, idle_connection_timeout=300
         )
@@ -62,4 +63,4 @@ async def serve(settings: Settings) -> None:
         await app.aclose()
         await server.close_all_connections()
     finally:
-        await guacd.aclose()
+        await guacds.aclose()

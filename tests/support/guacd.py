@@ -11,6 +11,7 @@ from pathlib import Path
 
 from hub.demo.guacd import GuacdRootError, prepare_guacd
 from hub.desktop.guacd import Guacd
+from hub.desktop.rooms import GuacdPort
 from hub.desktop.settings import SandboxedGuacd
 from spawners.session.machine import why_not_bubblewrap
 from tests.support.required import require
@@ -39,6 +40,20 @@ async def running_guacd() -> AsyncIterator[Guacd]:
         yield guacd
     finally:
         await guacd.aclose()
+
+
+class OneForAll:
+    """A guacd that rooms share, as one of an address is."""
+
+    def __init__(self, guacd: GuacdPort) -> None:
+        self._guacd = guacd
+
+    async def lease(self) -> GuacdPort:
+        """Return it."""
+        return self._guacd
+
+    async def release(self, guacd: GuacdPort) -> None:
+        """Leave it running."""
 
 
 def instruction(*elements: str) -> bytes:

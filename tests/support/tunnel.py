@@ -33,6 +33,7 @@ from hub.desktop.models import Admission, Decision, ReportBody, Role, SessionTar
 from hub.desktop.rooms import GuacdPort
 from hub.desktop.settings import DesktopSettings
 from hub.settings import HubSettings, ServiceSettings, Settings, SiteSettings
+from tests.support.guacd import OneForAll
 
 DESKTOP = "0123456789abcdef"
 BASE = "/user/ada/work"
@@ -449,7 +450,7 @@ class World:
         self.engine = ScriptedEngine()
         self.relay = ScriptedRelay(public_text(own.key_file))
         self.tokens: dict[str, str] = {}
-        self.app = DesktopApp(self.settings, guacd)
+        self.app = DesktopApp(self.settings, OneForAll(guacd))
         self._sockets = (mine, peers)
         self._servers: list[HTTPServer] = []
 

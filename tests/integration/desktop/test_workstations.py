@@ -19,7 +19,7 @@ from hub.desktop.rooms import Entered, Room, Rooms
 from hub.desktop.settings import WorkstationSettings
 from hub.desktop.status import Status
 from hub.desktop.workstations import Workstation
-from tests.support.guacd import instruction, running_guacd, until
+from tests.support.guacd import OneForAll, instruction, running_guacd, until
 from tests.support.workstations import Machine, account, free_port, rdp_machine, ssh_machine, vnc_machine
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -36,7 +36,7 @@ async def guacd() -> AsyncIterator[Guacd]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def rooms(guacd: Guacd) -> AsyncIterator[Rooms]:
-    running = Rooms(guacd, lambda desktop, end: None)
+    running = Rooms(OneForAll(guacd), lambda desktop, end: None)
     yield running
     await running.aclose()
 

@@ -15,6 +15,7 @@ from hub.desktop.models import Decision, Role
 from hub.desktop.rooms import MOST_HANDSHAKES, Rooms, restrictions
 from hub.desktop.status import Status
 from hub.desktop.targets import CarryEnd, TargetRefusedError, TargetSilentError
+from tests.support.guacd import OneForAll
 
 ARGS = ("VERSION_1_3_0", "hostname", "port", "password", "read-only", "disable-copy", "disable-paste")
 OWNER = Decision(may_stay=True, role=Role.OWNER, has_control=True)
@@ -139,7 +140,7 @@ class Scene:
     def __init__(self) -> None:
         self.guacd, self.target = Guacd(), Target()
         self.ended: list[CarryEnd] = []
-        self.rooms = Rooms(self.guacd, self._on_end)
+        self.rooms = Rooms(OneForAll(self.guacd), self._on_end)
 
     async def _on_end(self, display: object, end: CarryEnd) -> None:
         self.ended.append(end)
