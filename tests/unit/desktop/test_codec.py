@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hub.desktop.codec import (
@@ -18,6 +18,8 @@ from hub.desktop.codec import (
     encode,
     end_of_complete,
 )
+
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=150) | st.sampled_from(
     ["", "😀", "4.sync,1.0;", ";", ",", "\0", "é" * 120, "9.clipboard,", "x" * 5000]
@@ -42,17 +44,20 @@ def carried(data: bytes, cuts: list[int]) -> list[tuple[str, ...]]:
     return instructions
 
 
+@unhurried
 @given(ELEMENTS)
 def test_what_is_written_is_read_again(elements):
     assert decode(encode(*elements)) == [tuple(elements)]
 
 
+@unhurried
 @given(STREAM, st.lists(st.integers(0, 8000), max_size=12))
 def test_a_stream_cut_anywhere_gives_the_same_instructions(stream, cuts):
     data = "".join(encode(*one) for one in stream).encode()
     assert carried(data, [min(cut, len(data)) for cut in cuts]) == [tuple(one) for one in stream]
 
 
+@unhurried
 @given(STREAM, ELEMENTS)
 def test_half_an_instruction_is_left_for_later(stream, last):
     whole = "".join(encode(*one) for one in stream).encode()
@@ -61,6 +66,7 @@ def test_half_an_instruction_is_left_for_later(stream, last):
         assert end_of_complete(whole + half[:cut]) == len(whole)
 
 
+@unhurried
 @given(st.binary(max_size=400) | st.text(max_size=200).map(lambda text: text.encode(errors="surrogatepass")))
 def test_no_bytes_raise_anything_else(data):
     with contextlib.suppress(CodecError):
@@ -72,6 +78,7 @@ def test_no_bytes_raise_anything_else(data):
         decode(data.decode(errors="replace"))
 
 
+@unhurried
 @given(st.text("0123456789.,;ab", max_size=60))
 def test_scan_and_decoder_read_the_same_grammar(text):
     try:
@@ -133,6 +140,7 @@ def test_nothing_more_than_the_limit_is_kept():
         end_of_complete(b"4.sync;" + b"4.name,8000." + "é".encode() * 4096)
 
 
+@unhurried
 @given(STREAM, st.sampled_from(["clipboard", "file"]), st.integers(0, 8), ELEMENTS)
 def test_a_watched_instruction_is_always_noticed(stream, opcode, place, arguments):
     watched = [opcode, *arguments][:8]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
@@ -177,7 +177,6 @@ ANY = st.one_of(
 )
 
 
-@settings(max_examples=60, stateful_step_count=30)
 class Rights(RuleBasedStateMachine):
     """Any instructions while rights come and go, beside a model of what guacd may be told."""
 
@@ -236,3 +235,6 @@ class Rights(RuleBasedStateMachine):
 
 
 TestRights = Rights.TestCase
+TestRights.settings = settings(
+    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hub.desktop.codec import complete, decode, encode
 from hub.desktop.models import Decision
 from hub.desktop.output import OutputFilter
 
+unhurried = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 MAY_COPY = Decision(may_stay=True, may_copy=True)
 MAY_NOT = Decision(may_stay=True, may_copy=False)
 MAY_ALL = Decision(may_stay=True, may_copy=True, may_transfer=True)
@@ -31,6 +32,7 @@ def fed(one: OutputFilter, chunk: str) -> tuple[str, str]:
     return passed.decode(), back.decode()
 
 
+@unhurried
 @given(st.lists(st.booleans(), min_size=6, max_size=6))
 def test_the_clipboard_is_taken_out_wherever_the_chunks_end(cuts):
     mixed = [PICTURE[0], CLIPBOARD[0], PICTURE[1], CLIPBOARD[1], PICTURE[2], CLIPBOARD[2], PICTURE[3]]

@@ -8,7 +8,7 @@ import socket
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hub.desktop.codec import decode, encode
@@ -108,7 +108,7 @@ async def test_the_greeting_comes_first_then_what_was_read_already():
     await world.end()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=60), max_size=12), st.data())
 def test_any_stream_arrives_whole(texts, data):
     stream = "".join(encode("name", text) for text in texts).encode()
