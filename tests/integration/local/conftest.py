@@ -63,7 +63,7 @@ async def make_backend(tmp_path):
         settings = {
             "state": tmp_path / "state",
             "isolation": "required" if kind == "bubblewrap" else "off",
-            "grace_s": 3,
+            "grace_s": 20,
             **settings,
         }
         made.append(LocalBackend(LocalSettings(**settings)))
