@@ -162,7 +162,10 @@ class App:
 
     def _make_sharing(self, settings: DesktopSettings) -> Sharing:
         self.workstations = Workstations(settings.workstations, self.catalogue)
-        directories: tuple[DesktopDirectory, ...] = (Sessions(self.db, self.access), self.workstations)
+        directories: tuple[DesktopDirectory, ...] = (
+            Sessions(self.db, self.access, self.idle.ends_at),
+            self.workstations,
+        )
         return Sharing(
             db=self.db,
             feed=self.feed,

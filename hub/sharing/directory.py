@@ -23,7 +23,8 @@ class Desktop:
     when it ends or closes (aware UTC), None where that is not known. ``server_name`` is that of a
     session's server at the hub, empty for workstations. ``investigations`` are those whose data it shows.
     ``grants_end`` is when roles that are given now end at the latest: at a workstation with the next
-    beamtime, whose team must not find guests of the last one.
+    beamtime, whose team must not find guests of the last one. ``idle_ends_at``: nobody uses it, and it ends
+    then unless somebody does.
     """
 
     id: str
@@ -37,6 +38,7 @@ class Desktop:
     has_picture: bool = True
     call_url: str | None = None
     grants_end: datetime | None = None
+    idle_ends_at: datetime | None = None
 
 
 class DesktopDirectory(Protocol):

@@ -103,6 +103,9 @@ class DesktopState(Closed):
     holder: str | None = Field(description="Username of whose mouse and keyboard pass; null: nobody's.")
     when_owner_leaves: OwnerLeaves
     until: datetime | None
+    idle_ends_at: datetime | None = Field(
+        default=None, description="Nobody uses it: it ends then unless somebody does."
+    )
     has_picture: bool = Field(description="Whether there is a desktop to see, not JupyterLab alone.")
     lab_url: str | None = Field(description="Path of the session's JupyterLab, for those who may open it.")
     call_url: str | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -24,11 +25,20 @@ _ID = re.compile(r"[0-9a-f]{16}\Z")
 
 
 class Sessions:
-    """The directory of sessions; a `hub.sharing.directory.DesktopDirectory`."""
+    """The directory of sessions; a `hub.sharing.directory.DesktopDirectory`.
 
-    def __init__(self, db: Database, access: AccessService) -> None:
+    ``idle_ends_at`` says when one that nobody uses ends, if it was warned.
+    """
+
+    def __init__(
+        self,
+        db: Database,
+        access: AccessService,
+        idle_ends_at: Callable[[str], datetime | None] = lambda _: None,
+    ) -> None:
         self._db = db
         self._access = access
+        self._idle_ends_at = idle_ends_at
 
     async def find(self, desktop_id: str) -> Desktop | None:
         """A session that lives and is not being ended."""
@@ -45,6 +55,7 @@ class Sessions:
             owner=owner,
             target=_target(launch),
             until=launch.deadline,
+            idle_ends_at=self._idle_ends_at(launch.id),
             investigations=(launch.proposal,) if launch.proposal else (),
             server_name=launch.server_name,
             has_picture=_interface(launch) is Interface.DESKTOP,

@@ -99,6 +99,7 @@ class Views:
             holder=holder,
             when_owner_leaves=room.policy,
             until=desktop.until,
+            idle_ends_at=desktop.idle_ends_at,
             has_picture=desktop.has_picture,
             lab_url=self._lab_url(scene, role),
             call_url=desktop.call_url,

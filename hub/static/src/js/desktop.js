@@ -363,7 +363,19 @@ function tell(text) {
   refusalTimer = setTimeout(() => (toast.hidden = true), 6_000);
 }
 
+let idleTold = null;
+
+/** Say once that nobody uses it, and that it ends then unless somebody does. */
+function showIdle() {
+  const ends = state?.idle_ends_at ?? null;
+  if (ends === idleTold) return;
+  idleTold = ends;
+  const at_ = ends && new Date(ends).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
+  say(at("idle-words"), ends ? `Nobody uses this desktop: it ends at ${at_} unless somebody does. A key or a click in it keeps it.` : "");
+}
+
 function showTime() {
+  showIdle();
   const end = state?.until ? new Date(state.until) : null;
   at("open-time").hidden = !end;
   if (!end) return;
