@@ -50,6 +50,8 @@ class Visitor:
         self._client = httpx.AsyncClient(
             base_url=url, follow_redirects=True, timeout=60, headers={"Accept": "text/html"}, verify=_TLS
         )
+        # Calls with a token go without cookies, as a script's do.
+        self._bare = httpx.AsyncClient(base_url=url, timeout=60, verify=_TLS)
         self._token = ""
 
     async def sign_in(self) -> None:
@@ -82,9 +84,7 @@ class Visitor:
     async def api(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """A call of the spawn API."""
         headers = {"Authorization": f"token {self._token}", "Accept": "application/json"}
-        return await self._client.request(
-            method, f"{SERVICE_PREFIX}/api/v1{path}", headers=headers, cookies={}, **kwargs
-        )
+        return await self._bare.request(method, f"{SERVICE_PREFIX}/api/v1{path}", headers=headers, **kwargs)
 
     async def hub(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         """A call of the hub's own REST API."""
@@ -219,6 +219,7 @@ class Visitor:
     async def aclose(self) -> None:
         """Close connections."""
         await self._client.aclose()
+        await self._bare.aclose()
 
 
 async def _run_cells(connection: WebSocketClientConnection, sources: Sequence[str]) -> CellRun:
