@@ -40,6 +40,8 @@ class PageHandler(RequestHandler):
     def initialize(self, renderer: Renderer) -> None:
         self.renderer = renderer
         self.set_header("Content-Security-Policy", CONTENT_SECURITY_POLICY)
+        # As if the browser had signed in to the desktops' service.
+        self.set_cookie("panhub-desktop-xsrf", "2|1:0|sample", path=PREFIX)
 
     def get(self, name: str = "") -> None:
         if not name:
@@ -80,7 +82,6 @@ class DesktopHandler(PageHandler):
 
     def get(self, name: str = "") -> None:
         self.set_header("Content-Security-Policy", desktop_policy(f"http://{self.request.host}"))
-        self.set_cookie("panhub-desktop-xsrf", "2|1:0|sample", path=f"{PREFIX}/desktops/")
         page = desktop_view(name)
         self.finish(self.renderer.render("desktop.html", viewer=VIEWER, xsrf=XSRF, page=page))
 
