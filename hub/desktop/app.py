@@ -68,6 +68,7 @@ class DesktopApp:
                 (f"{SERVICE_PREFIX}/login", handlers.LoginHandler, parts),
                 (f"{SERVICE_PREFIX}/me", handlers.MeHandler, parts),
                 (f"{SERVICE_PREFIX}/health", handlers.HealthHandler, parts),
+                (f"{SERVICE_PREFIX}/", handlers.HealthHandler, parts),  # the hub looks here each minute
                 (f"{desktop}/screens", files.ScreensHandler, parts),
                 (f"{desktop}/keyboard", files.KeyboardHandler, parts),
                 (f"{desktop}/files", files.FilesHandler, parts),
@@ -140,6 +141,6 @@ def _log_request(handler: object) -> None:
     """Log method, path and time; never a query, which may hold a ticket or the name of a file."""
     request = handler.request  # type: ignore[attr-defined]
     status = handler.get_status()  # type: ignore[attr-defined]
-    level = logging.DEBUG if request.path.endswith("/health") else logging.INFO
+    level = logging.DEBUG if request.path.endswith(("/health", "/")) else logging.INFO
     level = level if status < 500 else logging.ERROR
     log.log(level, "%d %s %s %.0f ms", status, request.method, request.path, 1000 * request.request_time())

@@ -32,24 +32,24 @@ def busy_display(tmp_path_factory):
         process.wait()
 
 
-@pytest.mark.parametrize(
-    ("headers", "subprotocol", "code"),
-    [
-        ({"Origin": "https://elsewhere.example.org"}, "guacamole", 403),
-        ({"Origin": "https://desktops.example.org.evil.org"}, "guacamole", 403),
-        ({"Origin": "https://desktops.example.org:8443"}, "guacamole", 403),
-        ({"Origin": "http://desktops.example.org"}, "guacamole", 403),
-        ({"Origin": ""}, "guacamole", 403),
-        ({"Origin": "", "Sec-Fetch-Site": "same-origin"}, "guacamole", 403),
-        ({"Origin": "null"}, "guacamole", 403),
-        ({}, None, 400),
-        ({}, "chat", 400),
-    ],
-)
-async def test_another_origin_or_protocol_is_not_upgraded(world: World, headers, subprotocol, code):  # noqa: F811
-    with pytest.raises(HTTPClientError) as caught:
-        await world.connect(f"ticket={world.ticket()}", subprotocol=subprotocol, **headers)
-    assert caught.value.code == code
+async def test_another_origin_or_protocol_is_not_upgraded(world: World):  # noqa: F811
+    ticket = world.ticket()
+    for origin in (
+        "https://elsewhere.example.org",
+        "https://desktops.example.org.evil.org",
+        "https://desktops.example.org:8443",
+        "http://desktops.example.org",
+        "null",
+        "",
+    ):
+        for more in ({}, {"Sec-Fetch-Site": "same-origin"}):
+            with pytest.raises(HTTPClientError) as caught:
+                await world.connect(f"ticket={ticket}", Origin=origin, **more)
+            assert caught.value.code == 403, origin
+    for subprotocol in (None, "chat"):
+        with pytest.raises(HTTPClientError) as caught:
+            await world.connect(f"ticket={ticket}", subprotocol=subprotocol)
+        assert caught.value.code == 400
     assert len(world.engine.tickets) == 1, "the ticket was not looked at"
 
 

@@ -69,6 +69,8 @@ def open_window(world: World, role: Role = Role.OWNER, username: str = "ada", **
 async def test_who_is_not_signed_in_is_sent_to_the_hub_and_comes_back(world: World):
     async with httpx.AsyncClient(base_url=world.url) as client:
         assert (await client.get("/services/desktop/health")).json()["status"] == "ok"
+        assert (await client.get("/services/desktop/")).status_code == 200, "the hub looks here"
+        assert (await client.get("/services/desktop/other")).status_code == 404
         assert (await client.get("/services/desktop/me")).status_code == 401
         page = "/services/panhub/desktops/0123456789abcdef"
         to_hub = await client.get("/services/desktop/login", params={"next": page})
