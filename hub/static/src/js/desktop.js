@@ -18,7 +18,6 @@ import { duration } from "./times.js";
 const THUMBNAIL_MS = 60_000;
 const THUMBNAIL_WIDE = 320;
 const THUMBNAIL_MOST = 64 * 1024;
-const IDLE_MS = 60_000;
 const MEASURE_MS = 1_000;
 const WAIT_ANSWER_MS = 4_000;
 const SOON_S = 900;
@@ -621,21 +620,6 @@ document.addEventListener("fullscreenchange", () => {
   full.setAttribute("aria-label", isFull ? "Leave the full screen" : "Full screen");
   full.querySelector("use").setAttribute("href", `${data.icons}#${isFull ? "fullscreen-exit" : "fullscreen"}`);
 });
-
-// --- Nobody uses it: the page says so before it ends, to whom it belongs.
-
-async function lookWhetherIdle() {
-  if (document.hidden || hasLeftForGood || state?.me.role !== "owner" || !launch) return;
-  try {
-    const { idle_ends_at: ends } = await ask("GET", `${launches}/${launch}`);
-    const time = ends && new Date(ends).toLocaleTimeString("en-GB", { hour: "2-digit", minute: "2-digit" });
-    say(at("idle-note"), ends ? `Nobody uses this session: it ends at ${time}. Move the mouse or type in it to keep it.` : "");
-  } catch {
-    // The connection says what is wrong.
-  }
-}
-
-setInterval(() => void lookWhetherIdle(), IDLE_MS);
 
 // --- A small picture for the cards.
 

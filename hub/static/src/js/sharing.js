@@ -22,6 +22,7 @@ export class Sharing {
   element = make("div", { className: "sharing" });
   #api;
   #state = null;
+  #suggested = [];
   #people = make("ul", { className: "people" });
   #requests = make("ul", { className: "people asking" });
   #links = make("ul", { className: "people" });
@@ -56,6 +57,7 @@ export class Sharing {
     this.#manage.querySelector(".leaving").hidden = state.kind !== "session" || !state.has_picture;
     for (const request of state.requests)
       if (!asked.has(request.id)) announce(`${request.name} asks ${request.role === "control" ? "for control" : "to see"}.`);
+    this.#showTeam();
     if (isFirst) {
       this.#offerRoles();
       void this.#suggest();
@@ -228,24 +230,28 @@ export class Sharing {
 
   /** Members of the team whom the service proposes; without an answer there is the field alone. */
   async #suggest() {
-    let items = [];
     try {
-      items = (await ask("GET", `${this.#api}/suggestions`))?.items ?? [];
+      this.#suggested = (await ask("GET", `${this.#api}/suggestions`))?.items ?? [];
     } catch {
       return;
     }
-    this.#names.replaceChildren(...items.map((person) => make("option", { value: person.username }, person.name)));
-    const members = new Set([...this.#everybody().map((person) => person.username)]);
-    const left = items.filter((person) => !members.has(person.username)).slice(0, 8);
+    this.#showTeam();
+  }
+
+  #showTeam() {
+    const members = new Set(this.#everybody().map((person) => person.username));
+    const others = this.#suggested.filter((person) => !members.has(person.username));
+    this.#names.replaceChildren(...others.map((person) => make("option", { value: person.username }, person.name)));
+    const left = others.slice(0, 8);
     const pick = (person) => {
       const field = this.element.querySelector("[name=username]");
       field.value = person.username;
       field.focus();
     };
-    this.#team.replaceChildren(
-      ...(left.length ? [make("span", { className: "hint" }, "Of the team:")] : []),
+    refill(this.#team, [
+      left.length > 0 && make("span", { className: "hint" }, "Of the team:"),
       ...left.map((person) => button(person.name, () => pick(person), { look: "small", "data-key": `team:${person.username}` })),
-    );
+    ]);
   }
 
   #invite(username, role, confirm = false) {
