@@ -83,7 +83,11 @@ def changed(before: Pixels, after: Pixels) -> int:
     """How many pixels differ; all of them where the sizes do."""
     if before.shape != after.shape:
         return int(after.shape[0] * after.shape[1])
-    return int(np.any(before != after, axis=2).sum())
+    # Asked many times a second: rows that are the same, which most are, are found by a plain comparison.
+    height = after.shape[0]
+    rows = np.flatnonzero((before.reshape(height, -1) != after.reshape(height, -1)).any(axis=1))
+    differ = before[rows] != after[rows]
+    return int(np.count_nonzero(differ[..., 0] | differ[..., 1] | differ[..., 2]))
 
 
 def read_png(data: bytes) -> Pixels:
