@@ -16,6 +16,8 @@ Pages (GET)                                  template, context beside ``viewer``
 ``/new`` ? form state, from=<launch id>       new.html: ``form`` FormView
 ``/launch`` ? form state, return_url         launch.html: ``launch`` LaunchView
 ``/launches/{id}``                           progress.html: ``progress`` ProgressView
+``/desktops/{desktop}`` ? screen             desktop.html: ``page`` DesktopPageView; the API tells the rest
+``/invitations`` (token behind the ``#``)    invitation.html
 ``/data`` ? q                                data.html: ``data`` DataChoices
 ``/templates`` ? q                           templates.html: ``templates`` (TemplateView, …), ``query``
 ``/usage`` ? days, resource                  usage.html: ``usage`` UsageView
