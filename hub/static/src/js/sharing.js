@@ -11,6 +11,8 @@ const HOURS = [
   [24, "1 day"],
   [168, "1 week"],
 ];
+const GIVE_TRIES = 8;
+const GIVE_PAUSE_MS = 700;
 const LEAVING = [
   ["lock", "Others go on seeing; nobody has control"],
   ["disconnect", "Others are disconnected"],
@@ -91,7 +93,7 @@ export class Sharing {
     const act = (label, key, call, look = "small quiet") =>
       button(label, () => this.#do(call), { look, "data-key": `${key}:${person.username}`, "aria-label": `${label}: ${person.name}` });
     if (hasPicture && person.is_here && !isMe && person.role !== "viewer" && !person.has_control && (me.role === "owner" || me.has_control))
-      actions.push(act("Give control", "control", () => this.#ask("POST", "control", { to: person.username })));
+      actions.push(act("Give control", "control", () => this.#give(person.username)));
     if (hasPicture && person.has_control && !isMe && me.role === "owner")
       actions.push(act("Take control back", "take", () => this.#ask("POST", "control", { to: me.username }), "small"));
     if (isMember && me.may_manage) {
@@ -140,7 +142,7 @@ export class Sharing {
   #answers(request, answer) {
     const { me, has_picture: hasPicture } = this.#state;
     // Who has control and is not the owner can only hand it on.
-    if (!me.may_manage) return [button("Give control", () => this.#do(() => this.#ask("POST", "control", { to: request.username })), { look: "small", "data-key": `give:${request.id}` })];
+    if (!me.may_manage) return [button("Give control", () => this.#do(() => this.#give(request.username)), { look: "small", "data-key": `give:${request.id}` })];
     return [
       hasPicture && answer("Let see", "viewer", request.role === "viewer" ? "small primary" : "small"),
       answer("Let take control", "control", request.role === "control" || !hasPicture ? "small primary" : "small"),
@@ -293,6 +295,17 @@ export class Sharing {
       this.#confirm.hidden = false;
       yes.focus();
       return false;
+    }
+  }
+
+  /** Hand control over. Who was just given the role connects anew for it, and is away for a moment. */
+  async #give(username, tries = GIVE_TRIES) {
+    try {
+      await this.#ask("POST", "control", { to: username });
+    } catch (error) {
+      if (error.code !== "control_not_here" || tries <= 1) throw error;
+      await new Promise((done) => setTimeout(done, GIVE_PAUSE_MS));
+      await this.#give(username, tries - 1);
     }
   }
 
