@@ -19,8 +19,9 @@ from hub.desktop.connections import Connections
 from hub.desktop.ends import guacd_gone
 from hub.desktop.engine import EngineClient
 from hub.desktop.models import DESKTOP_PATTERN
+from hub.desktop.ports import GuacdSupply
 from hub.desktop.reporting import Reporter
-from hub.desktop.rooms import GuacdSupply, Rooms
+from hub.desktop.rooms import Rooms
 from hub.desktop.settings import SERVICE_CLIENT_ID, SERVICE_NAME, SERVICE_PREFIX, DesktopSettings
 from hub.desktop.targets import CarryEnd
 from hub.desktop.tunnel import Tunnel

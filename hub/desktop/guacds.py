@@ -13,7 +13,7 @@ import contextlib
 import logging
 
 from hub.desktop.guacd import Guacd, GuacdError
-from hub.desktop.rooms import GuacdPort
+from hub.desktop.ports import GuacdPort
 from hub.desktop.settings import AddressedGuacd, SandboxedGuacd
 
 _log = logging.getLogger(__name__)

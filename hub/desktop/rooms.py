@@ -11,21 +11,20 @@ counts has left; so the tunnel stays until the window's first ``sync``.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import time
 from asyncio import StreamReader, StreamWriter
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
 
 from hub.desktop.ends import ConnectionEnd, desktop_silent, guacd_gone
 from hub.desktop.handshake import ClientFacts, Connected, HandshakeError, handshake
 from hub.desktop.models import Decision, Role
+from hub.desktop.ports import GuacdPort, GuacdSupply, JoinPoint
 from hub.desktop.status import Status
 from hub.desktop.targets import Carrier, CarryEnd, Target, TargetRefusedError, TargetSilentError
-from hub.desktop.waiting import drain, until_drawn
+from hub.desktop.waiting import stay, until_drawn
 
 log = logging.getLogger(__name__)
 
@@ -39,56 +38,12 @@ MOST_HANDSHAKES = 16
 """Handshakes with guacd at once: it starts a process for each."""
 
 _INPUT_EVERY_S = 10.0
-_STAY_S = 12.0
-"""Less than the 15 s after which guacd sends away who says nothing."""
-
-_LEAVE_S = 1.0
-
 
 OnEnd = Callable[[object, CarryEnd], Awaitable[None]]
 """Hears which display ended, and how."""
 
 Keep = Callable[[Coroutine[None, None, None]], asyncio.Task[None]]
 """Starts work in the background, and keeps it until it is done."""
-
-
-class JoinPoint(Protocol):
-    """A one-shot listener where guacd, and nobody else, connects once."""
-
-    host: str
-    port: int
-
-    async def accept(self) -> tuple[StreamReader, StreamWriter]:
-        """Wait for guacd."""
-        ...
-
-    def close(self) -> None:
-        """Stop listening."""
-        ...
-
-
-class GuacdPort(Protocol):
-    """The ways to and from guacd."""
-
-    async def connect(self) -> tuple[StreamReader, StreamWriter]:
-        """Open a connection to guacd; `GuacdError` if it is not there."""
-        ...
-
-    async def join(self) -> JoinPoint:
-        """Open a one-shot listener where guacd reaches it; `GuacdError` if it is not there."""
-        ...
-
-
-class GuacdSupply(Protocol):
-    """Where rooms have their guacd from."""
-
-    async def lease(self) -> GuacdPort:
-        """Return a guacd for one room; `GuacdError` if there is none."""
-        ...
-
-    async def release(self, guacd: GuacdPort) -> None:
-        """Take it back."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +166,7 @@ class Room:
         except TimeoutError as error:
             raise desktop_silent() from error
         self._display = display
-        self._keep(_stay(reader, writer, display.is_shown))
+        self._keep(stay(reader, writer, display.is_shown))
         return display
 
     async def _open(self) -> Carrier:
@@ -338,22 +293,6 @@ def restrictions(decision: Decision) -> dict[str, str]:
         "disable-copy": "true" if not decision.may_copy else "",
         "disable-paste": "true" if is_viewer else "",
     }
-
-
-async def _stay(reader: StreamReader, writer: StreamWriter, is_shown: asyncio.Event) -> None:
-    """Stay in a connection until a window shows it; not for long, for one that never will."""
-    reading = asyncio.create_task(drain(reader))
-    try:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_STAY_S):
-                await is_shown.wait()
-        with contextlib.suppress(OSError, TimeoutError):
-            writer.write(b"10.disconnect;")
-            async with asyncio.timeout(_LEAVE_S):
-                await writer.drain()
-    finally:
-        reading.cancel()
-        writer.close()
 
 
 _TEXTS = {

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from asyncio import StreamReader
+import asyncio
+import contextlib
+from asyncio import StreamReader, StreamWriter
 
 from hub.desktop.codec import CodecError, end_of_complete, parsed
 from hub.desktop.handshake import HandshakeError, error_status
 from hub.desktop.status import Status
 
 _CHUNK = 64 * 1024
+
+_STAY_S = 12.0
+"""Less than the 15 s after which guacd sends away who says nothing."""
+
+_LEAVE_S = 1.0
 
 
 async def until_drawn(reader: StreamReader, rest: bytes) -> None:
@@ -43,10 +50,26 @@ async def until_drawn(reader: StreamReader, rest: bytes) -> None:
         raise HandshakeError(Status.UPSTREAM_ERROR, "guacd closed the connection") from error
 
 
-async def drain(reader: StreamReader) -> None:
+async def _drain(reader: StreamReader) -> None:
     """Read on, so that others in the connection are not held up."""
     try:
         while await reader.read(_CHUNK):
             pass
     except OSError:
         return
+
+
+async def stay(reader: StreamReader, writer: StreamWriter, is_shown: asyncio.Event) -> None:
+    """Stay in a connection until a window shows it; not for long, for one that never will."""
+    reading = asyncio.create_task(_drain(reader))
+    try:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STAY_S):
+                await is_shown.wait()
+        with contextlib.suppress(OSError, TimeoutError):
+            writer.write(b"10.disconnect;")
+            async with asyncio.timeout(_LEAVE_S):
+                await writer.drain()
+    finally:
+        reading.cancel()
+        writer.close()

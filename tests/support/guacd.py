@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hub.demo.guacd import GuacdRootError, prepare_guacd
 from hub.desktop.guacd import Guacd
-from hub.desktop.rooms import GuacdPort
+from hub.desktop.ports import GuacdPort
 from hub.desktop.settings import SandboxedGuacd
 from spawners.session.machine import why_not_bubblewrap
 from tests.support.required import require

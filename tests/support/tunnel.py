@@ -30,7 +30,7 @@ from hub.desktop.app import DesktopApp
 from hub.desktop.capability import is_signed_by, payload_of, public_text
 from hub.desktop.codec import decode, encode
 from hub.desktop.models import Admission, Decision, ReportBody, Role, SessionTarget, WorkstationTarget
-from hub.desktop.rooms import GuacdPort
+from hub.desktop.ports import GuacdPort
 from hub.desktop.settings import DesktopSettings
 from hub.settings import HubSettings, ServiceSettings, Settings, SiteSettings
 from tests.support.guacd import OneForAll
