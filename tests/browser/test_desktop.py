@@ -19,7 +19,7 @@ from tests.support.platform import running_platform
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
-DOCUMENTED = {"desktop-shared": "desktop", "desktop-people": "desktop-people"}
+DOCUMENTED = {"desktop-people": "desktop-people"}
 """Pictures of this way that are shown in the documentation."""
 
 _FEW = 60

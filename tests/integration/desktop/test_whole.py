@@ -30,7 +30,8 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
     with running_platform(folder, desktops=True, sessions=sessions) as platform:
         yield platform
         assert_books_are_right(platform)
-        assert platform.blocked_loops() == []
+        blocked = platform.blocked_loops()
+        assert not blocked, "\n".join(blocked)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
