@@ -1,8 +1,9 @@
 """What do people see?
 
-`views` and `placeviews` say what each page shows, `format` how values are written, `render` makes HTML of
-the templates in ``html/``, `state` reads the form, `routes` names the handlers that fill the views;
-scripts and styles come from `hub.static`, the look of the hub's own pages from ``hub_templates/``.
+`views`, `sessionviews`, `startviews`, `placeviews` and `usageviews` say what each page shows, `format` how
+values are written, `render` makes HTML of the templates in ``html/``, `state` reads the form, `routes`
+names the handlers that fill the views; scripts and styles come from `hub.static`, the look of the hub's
+own pages from ``hub_templates/``.
 Nothing here decides: all verdicts, holds and refusals are the engine's.
 
 Routes the pages expect, below the service's prefix. Every POST carries ``_xsrf`` (form field, or

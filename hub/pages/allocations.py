@@ -12,7 +12,7 @@ from hub.launch.news import utcnow
 from hub.pages.base import PageHandler
 from hub.pages.format import number
 from hub.pages.refusing import account_title, meter_view
-from hub.pages.views import AllocationEdit, AllocationRow, AuditRow
+from hub.pages.usageviews import AllocationEdit, AllocationRow, AuditRow
 from hub.problems import Problem, RequestError
 from quota.ledger import Ledger
 from quota.listing import known_accounts, newest_entries

@@ -16,20 +16,8 @@ from hub.launch.store import Launch
 from hub.launch.summary import Summary as LaunchSummary
 from hub.pages import again, refusing
 from hub.pages.jobs import job_lines, log_path, own_job
-from hub.pages.views import (
-    Action,
-    Allowed,
-    Amount,
-    Event,
-    Grant,
-    Notice,
-    ProgressView,
-    RecentRow,
-    Refusal,
-    Resources,
-    SessionCard,
-    Step,
-)
+from hub.pages.sessionviews import Event, Notice, ProgressView, RecentRow, SessionCard, Step
+from hub.pages.views import Action, Allowed, Amount, Grant, Refusal, Resources
 from hub.problems import Problem
 from profiles.loader import Profiles
 from quota.models import Resource

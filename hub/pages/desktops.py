@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from hub.api.base import CONTENT_SECURITY_POLICY
 from hub.desktop.settings import SERVICE_PREFIX
 from hub.pages.base import PageHandler
-from hub.pages.views import DesktopPageView
+from hub.pages.sessionviews import DesktopPageView
 from hub.problems import Problem, RequestError
 
 

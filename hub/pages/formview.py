@@ -36,23 +36,19 @@ from hub.pages.interfaces import TITLES, default_offer, fitting, interface_choic
 from hub.pages.placeviews import PlaceCard
 from hub.pages.placing import gpu_title, look
 from hub.pages.sizing import Room, too_large
-from hub.pages.state import NO_TEMPLATE, fields_of
-from hub.pages.views import (
-    Action,
-    Amount,
+from hub.pages.startviews import (
     Choice,
     DataChoices,
     DatasetChoice,
     FormView,
     Hold,
     InvestigationGroup,
-    Meter,
     Parameter,
     ProposalGroup,
-    Refusal,
-    Resources,
     Summary,
 )
+from hub.pages.state import NO_TEMPLATE, fields_of
+from hub.pages.views import Action, Amount, Meter, Refusal, Resources
 from hub.problems import Problem, RequestError
 from profiles.choose import Offer, offers
 from profiles.loader import Profiles

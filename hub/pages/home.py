@@ -17,9 +17,10 @@ from hub.launch.store import Launch
 from hub.pages.base import RECENT_NOTICE, PageHandler
 from hub.pages.cards import Cards, paying_proposals
 from hub.pages.refusing import meter_view
+from hub.pages.sessionviews import HomeView, RecentRow
 from hub.pages.shared import coming_of, company_of, shared_with, with_company, workstations_of
 from hub.pages.state import fields_of, state_of, to_request
-from hub.pages.views import HomeView, Meter, RecentRow
+from hub.pages.views import Meter
 from hub.problems import RequestError
 from quota.models import AccountKind, AccountRef, Resource
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from hub.launch.models import SOONEST, LaunchRequest
-from hub.pages.views import Choice
+from hub.pages.startviews import Choice
 from profiles.choose import Offer
 from spawners.plan import Interface
 

@@ -6,8 +6,8 @@ from hub.launch import store
 from hub.launch.models import LaunchRequest
 from hub.pages.base import PageHandler
 from hub.pages.formview import Forms
+from hub.pages.startviews import FormView, LaunchView, TemplateView
 from hub.pages.state import fields_of, state_of, to_request
-from hub.pages.views import FormView, LaunchView, TemplateView
 from hub.problems import RequestError
 from profiles.choose import offers
 from templates.catalogue import Template

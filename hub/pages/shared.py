@@ -16,7 +16,7 @@ from hub.identity import persons
 from hub.identity.models import Person
 from hub.launch.news import utcnow
 from hub.launch.store import Launch
-from hub.pages.views import ComingStation, SessionCard, SharedCard
+from hub.pages.sessionviews import ComingStation, SessionCard, SharedCard
 from hub.problems import RequestError
 from hub.sharing import passes, store
 from hub.sharing.service import Sharing

@@ -22,16 +22,8 @@ from hub.pages.cards import paying_proposals, resources_of, summary_of
 from hub.pages.home import sessions_csv
 from hub.pages.places import place_words
 from hub.pages.refusing import meter_view, title_of
-from hub.pages.views import (
-    Amount,
-    DayUse,
-    Meter,
-    OperateView,
-    ProposalUse,
-    RefusalCount,
-    RunningRow,
-    UsageView,
-)
+from hub.pages.usageviews import DayUse, OperateView, ProposalUse, RefusalCount, RunningRow, UsageView
+from hub.pages.views import Amount, Meter
 from quota import reports
 from quota.models import AccountKind, AccountRef, Resource
 from spawners.backend import State

@@ -159,7 +159,8 @@ def test_the_table_of_sessions_has_what_was_recorded_and_no_formula():
 
     from hub.launch.states import LaunchState
     from hub.pages.home import sessions_csv
-    from hub.pages.views import Amount, RecentRow
+    from hub.pages.sessionviews import RecentRow
+    from hub.pages.views import Amount
 
     recorded = (Amount(Resource.CPU_SECONDS, 120), Amount(Resource.MIB_SECONDS, 60 * 2048))
     row = RecentRow(
