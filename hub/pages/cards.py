@@ -1,54 +1,27 @@
-"""From the session table to what the pages show of launches: cards, notices, rows, progress."""
+"""What do the pages show of a launch in the session table: its card, notice, row, progress?"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from hub.api.models import open_path
-from hub.launch.ends import sentence
 from hub.launch.outlook import NO_OUTLOOK, Outlook
 from hub.launch.states import EndReason, LaunchState
 from hub.launch.store import Event as StoredEvent
 from hub.launch.store import Launch
 from hub.launch.summary import Summary as LaunchSummary
-from hub.pages import again, refusing
+from hub.pages import refusing
+from hub.pages.failures import refusal_of, ways_on
 from hub.pages.jobs import job_lines, log_path, own_job
 from hub.pages.sessionviews import Event, Notice, ProgressView, RecentRow, SessionCard, Step
-from hub.pages.views import Action, Allowed, Amount, Grant, Refusal, Resources
-from hub.problems import Problem
+from hub.pages.summaries import grants_of, payer_title, resources_of, summary_of
+from hub.pages.views import Action, Allowed, Amount
 from profiles.loader import Profiles
 from quota.models import Resource
 from spawners.backend import State, Status
-from spawners.plan import Interface, LaunchId, MountMode
-
-_FAILURES = {
-    EndReason.OUT_OF_MEMORY,
-    EndReason.LOST,
-    EndReason.START_FAILED,
-    EndReason.START_TIMEOUT,
-    EndReason.NOT_HANDED_OVER,
-    EndReason.ACCESS_LOST,
-    EndReason.EXITED,
-    EndReason.PREEMPTED,
-    EndReason.NODE_FAILURE,
-    EndReason.CANCELLED_BY_SCHEDULER,
-}
-
-_HINTS = {
-    EndReason.OUT_OF_MEMORY: "Start it again with a larger size.",
-    EndReason.LOST: "Start it again; if it happens again, ask for help with the log attached.",
-    EndReason.START_FAILED: "The last lines of the log below tell more; start it again or ask for help.",
-    EndReason.START_TIMEOUT: "Start it again; if it happens again, ask for help.",
-    EndReason.NOT_HANDED_OVER: "Start it again.",
-    EndReason.ACCESS_LOST: "Ask the principal investigator to add you to the team again.",
-    EndReason.EXITED: "The last lines of the log below tell more.",
-    EndReason.PREEMPTED: "It gave way to more urgent work. Start it again: it waits for its turn anew.",
-    EndReason.NODE_FAILURE: "The fault was the machine's, not yours: start it again.",
-    EndReason.CANCELLED_BY_SCHEDULER: "If that was not you, ask the operators of the cluster.",
-}
+from spawners.plan import Interface, LaunchId
 
 _WORDS = {
     LaunchState.REQUESTED: "Access and quota are checked; the hub was asked to start it.",
@@ -59,7 +32,7 @@ _WORDS = {
     LaunchState.ENDING: "The session is being ended; what was saved is kept.",
 }
 
-_RESULTS = ("processed data",)
+_CHARGED = {Resource.CPU_SECONDS, Resource.GPU_SECONDS}
 
 _STEPS = (
     ("Access and quota checked", None),
@@ -204,7 +177,7 @@ class Cards:
         refusal = refusal_of(launch, self._profiles, self._live)
         actions: tuple[Action, ...] = ()
         if not launch.is_live and refusal is None:
-            reason_ways = _ways_on(launch, reason, self._profiles)
+            reason_ways = ways_on(launch, reason, self._profiles)
             actions = (
                 *reason_ways,
                 Action(
@@ -231,14 +204,6 @@ class Cards:
         )
 
 
-def summary_of(launch: Launch) -> LaunchSummary | None:
-    """The stored summary."""
-    return None if launch.summary is None else LaunchSummary.model_validate(launch.summary)
-
-
-_CHARGED = {Resource.CPU_SECONDS, Resource.GPU_SECONDS}
-
-
 def _recorded(usage: Mapping[str, Any]) -> tuple[Amount, ...]:
     """What a session used, by its backend's account: as allocated there, not as it was asked for."""
     seconds = int(usage["elapsed_seconds"])
@@ -246,114 +211,6 @@ def _recorded(usage: Mapping[str, Any]) -> tuple[Amount, ...]:
     if usage["gpus"]:
         amounts.append(Amount(Resource.GPU_SECONDS, seconds * int(usage["gpus"])))
     return (*amounts, Amount(Resource.MIB_SECONDS, seconds * int(usage["memory_mib"])))
-
-
-def resources_of(said: LaunchSummary | None) -> Resources:
-    """Size of a launch."""
-    if said is None:
-        return Resources("", 0, 0)
-    return Resources(said.size.title, said.cpus, said.memory_mib, said.gpus, said.gpu_type)
-
-
-def grants_of(said: LaunchSummary | None) -> tuple[Grant, ...]:
-    """What the session sees: the data sets by name, the folder for results with the other areas."""
-    if said is None:
-        return ()
-    named: list[Grant] = []
-    others: dict[tuple[str, str, str], list[str]] = {}
-    results: dict[tuple[str, str, str], str] = {}
-    for mount in said.mounts:
-        inside = [one for one in said.data if one.path.startswith(f"{mount.path}/")]
-        folder, _, area = mount.path.rpartition("/")
-        visits = [one for one in said.data if f"/{one.proposal}/" in f"{folder}/"]
-        proposal = next((one.proposal for one in (*inside, *visits, *said.data)), "")
-        mode = MountMode(mount.mode)
-        if inside:
-            named += [
-                Grant(one.proposal, one.title, one.path, mode, mount.reason, one.is_open) for one in inside
-            ]
-        elif "processed" in area.lower():
-            results[proposal, mode.value, mount.reason] = mount.path
-        else:
-            others.setdefault((proposal, mode.value, mount.reason), []).append(area)
-    rest = [
-        Grant(
-            key[0],
-            _listed([*_RESULTS[: key in results], *others.get(key, ())]),
-            results.get(key, ""),
-            MountMode(key[1]),
-            key[2],
-        )
-        for key in {**results, **others}
-    ]
-    return (*named, *rest)
-
-
-def _listed(areas: Sequence[str]) -> str:
-    words = [area.lower().replace("_", " ") for area in areas]
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def payer_title(said: LaunchSummary | None) -> str:
-    """Who pays, in words."""
-    if said is None:
-        return ""
-    return f"Proposal {said.payer.title}" if said.payer.id == "proposal" else "Yours"
-
-
-def paying_proposals(launches: Iterable[Launch]) -> list[str]:
-    """Proposals whose allocations some launches used; open data is read without spending its own."""
-    said = [summary_of(launch) for launch in launches]
-    return sorted({one.payer.title for one in said if one is not None and one.payer.id == "proposal"})
-
-
-def refusal_of(launch: Launch, profiles: Profiles, live: Sequence[Launch] = ()) -> Refusal | None:
-    """Why a launch did not start, or failed; ``live`` are sessions that may be in its way."""
-    if launch.problem is not None:
-        return refusing.with_actions(Problem.from_json(launch.problem), _again(launch), live)
-    if launch.state is not LaunchState.ENDED or launch.end_reason is None:
-        return None
-    reason = EndReason(launch.end_reason)
-    if reason not in _FAILURES:
-        return None
-    problem = Problem(
-        f"launch_{reason.value}", 500, _title(reason), _cause(launch, reason), _HINTS.get(reason, "")
-    )
-    return refusing.with_actions(problem, (*_ways_on(launch, reason, profiles), *_again(launch)))
-
-
-def _title(reason: EndReason) -> str:
-    """An end in a few words; the next step, which a sentence may have too, stands apart."""
-    return sentence(reason).partition("; ")[0].rstrip(".")
-
-
-def _cause(launch: Launch, reason: EndReason) -> str:
-    """What else is known of an end: not what its title says already, but the scheduler's own word."""
-    said = launch.end_message.removeprefix(sentence(reason)).strip()
-    detail = str((launch.usage or {}).get("detail", "")).strip()
-    return said if not detail or detail in said else f"{said} {detail}".strip()
-
-
-def _ways_on(launch: Launch, reason: EndReason | None, profiles: Profiles) -> tuple[Action, ...]:
-    """What would have helped, as a form filled in."""
-    request, said = again.request_of(launch), summary_of(launch)
-    if request is None or said is None:
-        return ()
-    found = None
-    if reason is EndReason.OUT_OF_MEMORY:
-        found = again.with_more_memory(request, said, profiles)
-    elif reason is EndReason.TIME_LIMIT:
-        found = again.for_longer(request, said)
-    return () if found is None else (replace(found, is_primary=True),)
-
-
-def _again(launch: Launch) -> tuple[Action, ...]:
-    if launch.problem is not None and launch.problem["code"] == "invalid_request":
-        return ()  # what was asked for was not kept: there is nothing to start again
-    return (
-        Action("Start again", ("launches", launch.id, "relaunch"), method="post", icon="arrow-repeat"),
-        Action("Change something", ("new",), (("from", launch.id),), icon="sliders"),
-    )
 
 
 def steps_of(launch: Launch, *, is_queued: bool = False) -> tuple[Step, ...]:

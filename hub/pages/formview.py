@@ -22,7 +22,6 @@ from hub.launch.store import Launch
 from hub.launch.summary import HoldSummary
 from hub.launch.summary import Summary as LaunchSummary
 from hub.pages import refusing
-from hub.pages.cards import grants_of, payer_title, resources_of
 from hub.pages.format import count, duration, memory
 from hub.pages.formplaces import (
     Placed,
@@ -48,6 +47,7 @@ from hub.pages.startviews import (
     Summary,
 )
 from hub.pages.state import NO_TEMPLATE, fields_of
+from hub.pages.summaries import grants_of, payer_title, resources_of
 from hub.pages.views import Action, Amount, Meter, Refusal, Resources
 from hub.problems import Problem, RequestError
 from profiles.choose import Offer, offers

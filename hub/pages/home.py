@@ -15,11 +15,12 @@ from hub.launch.news import utcnow
 from hub.launch.states import EndReason
 from hub.launch.store import Launch
 from hub.pages.base import RECENT_NOTICE, PageHandler
-from hub.pages.cards import Cards, paying_proposals
+from hub.pages.cards import Cards
 from hub.pages.refusing import meter_view
 from hub.pages.sessionviews import HomeView, RecentRow
 from hub.pages.shared import coming_of, company_of, shared_with, with_company, workstations_of
 from hub.pages.state import fields_of, state_of, to_request
+from hub.pages.summaries import paying_proposals
 from hub.pages.views import Meter
 from hub.problems import RequestError
 from quota.models import AccountKind, AccountRef, Resource

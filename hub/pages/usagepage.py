@@ -18,10 +18,10 @@ from hub.launch.states import LIVE
 from hub.launch.store import Launch
 from hub.pages.allocations import AllocationHandler, allocation_rows, audit_rows
 from hub.pages.base import PageHandler
-from hub.pages.cards import paying_proposals, resources_of, summary_of
 from hub.pages.home import sessions_csv
 from hub.pages.places import place_words
 from hub.pages.refusing import meter_view, title_of
+from hub.pages.summaries import paying_proposals, resources_of, summary_of
 from hub.pages.usageviews import DayUse, OperateView, ProposalUse, RefusalCount, RunningRow, UsageView
 from hub.pages.views import Amount, Meter
 from quota import reports
