@@ -5,6 +5,7 @@ from __future__ import annotations
 from hub.launch import store
 from hub.launch.models import LaunchRequest
 from hub.pages.base import PageHandler
+from hub.pages.formsummary import summary_view
 from hub.pages.formview import Forms
 from hub.pages.startviews import FormView, LaunchView, TemplateView
 from hub.pages.state import fields_of, state_of, to_request
@@ -75,7 +76,7 @@ class SummaryPart(FormBase):
             request = to_request(state, self.app.library)
         except RequestError as error:
             # A field holds what cannot be: said in the summary, where its person looks.
-            refusal = self.forms.summary(None, error.problem, None, LaunchRequest(), ())
+            refusal = summary_view(None, error.problem, None, LaunchRequest(), ())
             self.show("parts/summary.html", summary=refusal)
             return
         said, problem = await self.app.launches.summarise(self.person, request)
@@ -83,7 +84,7 @@ class SummaryPart(FormBase):
         wanted = said.profile.id if said else request.profile
         offer = next((x for x in offered if x.profile == wanted), offered[0] if offered else None)
         live = await self.live_launches() if problem else ()
-        self.show("parts/summary.html", summary=self.forms.summary(said, problem, offer, request, live))
+        self.show("parts/summary.html", summary=summary_view(said, problem, offer, request, live))
 
 
 class PlacesPart(FormBase):
@@ -119,7 +120,7 @@ class LaunchLinkPage(FormBase):
             chosen = f"{said.template.id}@{said.template.version}"
             request = request.model_copy(update={"template": chosen})
         live = await self.live_launches() if problem else ()
-        summary = self.forms.summary(said, problem, None, request, live)
+        summary = summary_view(said, problem, None, request, live)
         self.show("launch.html", launch=LaunchView(summary, fields_of(request)))
 
 
