@@ -1,5 +1,5 @@
 // What do the cards of sessions do by script? They share, and show a small picture of the desktop.
-import { openSharing } from "./sharing.js";
+import { openSharing } from "./sharing-dialog.js";
 
 const LOOK_AGAIN_MS = 60_000;
 

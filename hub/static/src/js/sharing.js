@@ -1,10 +1,9 @@
 // Who may see and use a session, and how is that given and taken back? One view, on the desktop's page and on
 // every session's card; all that it does is asked of the service, whose state it shows.
-import { ask, follow, wordsOf } from "./asking.js";
-import { announce, badge, button, icon, make, refill } from "./elements.js";
-import { localTime } from "./times.js";
+import { ask, wordsOf } from "./asking.js";
+import { announce, button, icon, make, refill } from "./elements.js";
+import { invitationRow, personRow, requestRow } from "./sharing-rows.js";
 
-export const ROLES = { viewer: "may see", control: "may take control", owner: "owner" };
 const HOURS = [
   [1, "1 hour"],
   [8, "8 hours"],
@@ -35,6 +34,14 @@ export class Sharing {
   #team = make("div", { className: "row tight team" });
   #manage;
   #notes = make("p", { className: "hint" });
+  #deeds = {
+    give: (username) => this.#do(() => this.#give(username)),
+    takeBack: () => this.#do(() => this.#ask("POST", "control", { to: this.#state.me.username })),
+    invite: (username, role) => this.#do(() => this.#invite(username, role)),
+    remove: (username) => this.#do(() => this.#ask("DELETE", `members/${encodeURIComponent(username)}`)),
+    answer: (request, answer) => this.#answer(request, answer),
+    withdraw: (id) => this.#do(() => this.#ask("DELETE", `invitations/${id}`)),
+  };
 
   constructor(api) {
     this.#api = api;
@@ -49,12 +56,12 @@ export class Sharing {
     this.#state = state;
     const { may_manage: mayManage } = state.me;
     this.#manage.hidden = !mayManage;
-    refill(this.#requests, state.requests.map((request) => this.#request(request)));
+    refill(this.#requests, state.requests.map((request) => requestRow(request, state, this.#deeds)));
     this.#requests.hidden = !state.requests.length;
-    refill(this.#people, this.#everybody().map((person) => this.#person(person)));
+    refill(this.#people, this.#everybody().map((person) => personRow(person, state, this.#deeds)));
     this.#notes.textContent = notes(state);
     if (!mayManage) return;
-    refill(this.#links, state.invitations.map((invitation) => this.#invitation(invitation)));
+    refill(this.#links, state.invitations.map((invitation) => invitationRow(invitation, this.#deeds)));
     for (const radio of this.#manage.querySelectorAll("[name=leaving]")) radio.checked = radio.value === state.when_owner_leaves;
     this.#manage.querySelector(".leaving").hidden = state.kind !== "session" || !state.has_picture;
     for (const request of state.requests)
@@ -83,89 +90,6 @@ export class Sharing {
     for (const member of members)
       byName.set(member.username, { is_here: false, has_control: false, ...byName.get(member.username), ...member });
     return [...byName.values()].sort((a, b) => (b.username === owner?.username) - (a.username === owner?.username) || a.name.localeCompare(b.name));
-  }
-
-  #person(person) {
-    const { me, has_picture: hasPicture } = this.#state;
-    const isMe = person.username === me.username;
-    const isMember = this.#state.members.some((member) => member.username === person.username);
-    const actions = [];
-    const act = (label, key, call, look = "small quiet") =>
-      button(label, () => this.#do(call), { look, "data-key": `${key}:${person.username}`, "aria-label": `${label}: ${person.name}` });
-    if (hasPicture && person.is_here && !isMe && person.role !== "viewer" && !person.has_control && (me.role === "owner" || me.has_control))
-      actions.push(act("Give control", "control", () => this.#give(person.username)));
-    if (hasPicture && person.has_control && !isMe && me.role === "owner")
-      actions.push(act("Take control back", "take", () => this.#ask("POST", "control", { to: me.username }), "small"));
-    if (isMember && me.may_manage) {
-      const other = person.role === "viewer" ? "control" : "viewer";
-      const label = other === "control" ? "Let take control" : "Let see only";
-      actions.push(act(label, "role", () => this.#invite(person.username, other)));
-      actions.push(act("Remove", "remove", () => this.#ask("DELETE", `members/${encodeURIComponent(person.username)}`)));
-    }
-    return make(
-      "li",
-      {},
-      make("span", { className: `face${person.is_here ? " is-here" : ""}`, "aria-hidden": "true" }, initial(person.name)),
-      make(
-        "span",
-        { className: "who" },
-        make("strong", {}, person.name),
-        isMe && make("span", { className: "muted" }, " (you)"),
-        make("span", { className: "hint" }, `${person.username} · ${ROLES[person.role]}${person.is_here ? " · here now" : ""}`),
-        person.warning && make("span", { className: "hint tone-warn" }, icon("exclamation-triangle"), `May not read ${person.warning} otherwise`),
-      ),
-      person.has_control && badge("has control", "accent", "cursor"),
-      make("span", { className: "row end" }, actions),
-    );
-  }
-
-  #request(request) {
-    const wants = request.role === "control" ? "asks for control" : "asks to see";
-    const answer = (label, value, look = "small") =>
-      button(label, () => this.#answer(request, value), { look, "data-key": `${value}:${request.id}`, "aria-label": `${label}: ${request.name}` });
-    return make(
-      "li",
-      {},
-      make("span", { className: "face", "aria-hidden": "true" }, initial(request.name)),
-      make(
-        "span",
-        { className: "who" },
-        make("strong", {}, request.name),
-        ` ${wants}`,
-        make("span", { className: "hint" }, request.username),
-        request.warning && make("span", { className: "hint tone-warn" }, icon("exclamation-triangle"), `May not read ${request.warning} otherwise`),
-      ),
-      make("span", { className: "row end wrap" }, this.#answers(request, answer)),
-    );
-  }
-
-  #answers(request, answer) {
-    const { me, has_picture: hasPicture } = this.#state;
-    // Who has control and is not the owner can only hand it on.
-    if (!me.may_manage) return [button("Give control", () => this.#do(() => this.#give(request.username)), { look: "small", "data-key": `give:${request.id}` })];
-    return [
-      hasPicture && answer("Let see", "viewer", request.role === "viewer" ? "small primary" : "small"),
-      answer("Let take control", "control", request.role === "control" || !hasPicture ? "small primary" : "small"),
-      answer("Refuse", "refuse", "small quiet"),
-    ];
-  }
-
-  #invitation(invitation) {
-    const words = invitation.used_by
-      ? `used by ${invitation.used_by}`
-      : `for one person, until ${localTime(new Date(invitation.expires_at), "moment")}`;
-    return make(
-      "li",
-      {},
-      make("span", { className: "face" }, icon("link-45deg")),
-      make("span", { className: "who" }, make("strong", {}, `Link: ${ROLES[invitation.role]}`), make("span", { className: "hint" }, words)),
-      make(
-        "span",
-        { className: "row end" },
-        !invitation.used_by &&
-          button("Take back", () => this.#do(() => this.#ask("DELETE", `invitations/${invitation.id}`)), { look: "small quiet", "data-key": `link:${invitation.id}` }),
-      ),
-    );
   }
 
   #management() {
@@ -342,32 +266,3 @@ function roleChoice(name) {
 }
 
 const chosen = (group) => group.querySelector("input:checked").value;
-const initial = (name) => [...name][0]?.toUpperCase() ?? "?";
-
-/** Open the dialogue for a session of the home page; it is live while it is open. */
-export function openSharing(api, title) {
-  const sharing = new Sharing(api);
-  const ending = new AbortController();
-  const waiting = make("p", { className: "muted" }, "Looking who is here …");
-  const close = () => dialog.close();
-  const heading = make("h2", { id: "sharing-title" }, `Share “${title}”`);
-  const dialog = make(
-    "dialog",
-    { className: "dialog", "aria-labelledby": "sharing-title" },
-    make("header", { className: "dialog-head" }, heading, make("button", { type: "button", className: "icon-button", "aria-label": "Close", onclick: close }, icon("x-lg"))),
-    make("div", { className: "dialog-body" }, waiting, sharing.element),
-  );
-  dialog.addEventListener("close", () => {
-    ending.abort();
-    dialog.remove();
-  });
-  dialog.addEventListener("click", (event) => event.target === dialog && close());
-  document.body.append(dialog);
-  dialog.showModal();
-  const show = (state) => {
-    waiting.remove();
-    sharing.show(state);
-  };
-  ask("GET", api).then(show, (error) => (waiting.textContent = wordsOf(error)));
-  follow(api, { onstate: show, signal: ending.signal });
-}
