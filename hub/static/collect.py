@@ -64,6 +64,17 @@ SCRIPTS = (
     "desktop-clipboard.js",
     "desktop-files.js",
     "desktop-panels.js",
+    "desktop-page.js",
+    "desktop-ask.js",
+    "desktop-status.js",
+    "desktop-people.js",
+    "desktop-time.js",
+    "desktop-clipboard-panel.js",
+    "desktop-keyboard-panel.js",
+    "desktop-files-panel.js",
+    "desktop-screens-panel.js",
+    "desktop-quality.js",
+    "desktop-snapshots.js",
     "desktop.js",
 )
 """Our scripts in ``src/js``; one that imports another comes after it."""

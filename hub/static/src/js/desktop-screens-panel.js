@@ -1,0 +1,43 @@
+// How large is the desktop shown? The panel of size and screens, and the full screen.
+import { at, icons, page, say, screen } from "./desktop-page.js";
+
+/** Take the panel's orders; returns `show()`, which says how it is now. */
+export function screensPanel(screens, picture) {
+  function show() {
+    at("second-screen").hidden = screen === 2 || page.state?.kind !== "session" || !page.state?.me.has_control;
+    at("second-screen").lastChild.textContent = screens.isTwo ? "Show the second window" : "Open a second screen";
+    at("sharp-choice").hidden = (window.devicePixelRatio || 1) === 1;
+    const who = page.state?.me.has_control ? "" : "The size is that of whose control it is; here it is scaled. ";
+    say(at("screens-words"), `${who}${screens.words}`.trim());
+  }
+
+  for (const radio of document.querySelectorAll("[name=size-mode]"))
+    radio.addEventListener("change", () => {
+      screens.isSharp = radio.value === "sharp";
+      picture.mode = radio.value === "one" ? "one" : "fit";
+      picture.place();
+      screens.renew();
+    });
+  at("second-screen").addEventListener("click", () => screens.openSecond());
+  return { show };
+}
+
+/** Take the orders of the button of the full screen. */
+export function takeFullScreen() {
+  const full = at("full-screen");
+  full.hidden = !document.fullscreenEnabled;
+  full.addEventListener("click", async () => {
+    if (document.fullscreenElement) return document.exitFullscreen();
+    try {
+      await document.documentElement.requestFullscreen({ navigationUI: "hide" });
+      await navigator.keyboard?.lock?.(["Escape"]); // held long it still leaves the full screen
+    } catch {
+      // The browser said no: the page stays as it is.
+    }
+  });
+  document.addEventListener("fullscreenchange", () => {
+    const isFull = Boolean(document.fullscreenElement);
+    full.setAttribute("aria-label", isFull ? "Leave the full screen" : "Full screen");
+    full.querySelector("use").setAttribute("href", `${icons}#${isFull ? "fullscreen-exit" : "fullscreen"}`);
+  });
+}
