@@ -235,8 +235,9 @@ export class Sharing {
 
   async #do(call) {
     try {
-      await call();
-      this.#problem.hidden = true;
+      const isDone = await call();
+      // What was refused and told of already stays to be read.
+      if (isDone !== false) this.#problem.hidden = true;
     } catch (error) {
       this.#complain(error);
     }
