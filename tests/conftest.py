@@ -5,13 +5,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.loopwatch import LoopWatch
 
-TESTS = Path(__file__).parent
-UNIT = TESTS / "unit"
+UNIT = Path(__file__).parent / "unit"
 WATCH = pytest.StashKey[LoopWatch]()
 
 
@@ -23,20 +23,29 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With several workers: tests that share a fixture run in one of them, the longest first."""
-    if not hasattr(config, "workerinput"):
-        return
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
-    items.sort(key=lambda item: (UNIT in item.path.parents, _group(item) != "slurm"))
+    """With several workers: begin with what takes longest."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: (item.nodeid.startswith("tests/unit/"), _room(item.nodeid) != "slurm"))
 
 
-def _group(item: pytest.Item) -> str:
-    """Folder of the test; all that needs a Slurm is one group, since each would start its own."""
-    folder = item.path.relative_to(TESTS).parts[:2]
-    if UNIT not in item.path.parents and "slurm" in item.nodeid:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Several workers share the tests by rooms: what shares fixtures stays in one of them."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByRoom(LoadScopeScheduling):  # type: ignore[misc, unused-ignore]
+        def _split_scope(self, nodeid: str) -> str:
+            return _room(nodeid)
+
+    return ByRoom(config, log)
+
+
+def _room(nodeid: str) -> str:
+    """Folder of a test; all that needs a Slurm is one room, since each would start its own."""
+    path = nodeid.partition("::")[0]
+    if "slurm" in nodeid and not path.startswith("tests/unit/"):
         return "slurm"
-    return "/".join(folder)
+    return "/".join(path.split("/")[:3])
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
