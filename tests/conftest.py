@@ -43,7 +43,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def _room(nodeid: str) -> str:
     """Folder of a test; all that needs a Slurm is one room, since each would start its own."""
     path = nodeid.partition("::")[0]
-    if "slurm" in nodeid and not path.startswith("tests/unit/"):
+    if "slurm" in path and not path.startswith("tests/unit/"):
         return "slurm"
     return "/".join(path.split("/")[:3])
 
