@@ -65,6 +65,12 @@ class DesktopPage(DesktopHandler):
 class InvitationPage(DesktopHandler):
     """``/invitations``: the token stays in the browser until it is accepted there."""
 
+    def refuse_stranger(self) -> None:
+        """Let the page keep the token in its tab, then lead to the login: on that way it would be lost."""
+        self.set_header("Content-Type", "text/html; charset=utf-8")
+        login = self.get_login_url()
+        self.finish(self.app.renderer.render("invitation.html", viewer=None, xsrf="", login=login))
+
     async def get(self) -> None:
         """Who comes in, and a button."""
         self.show("invitation.html")

@@ -24,7 +24,7 @@ class Desktop:
     session's server at the hub, empty for workstations. ``investigations`` are those whose data it shows.
     ``grants_end`` is when roles that are given now end at the latest: at a workstation with the next
     beamtime, whose team must not find guests of the last one. ``idle_ends_at``: nobody uses it, and it ends
-    then unless somebody does.
+    then unless somebody does. ``screens`` are those that a workstation shows side by side.
     """
 
     id: str
@@ -39,6 +39,7 @@ class Desktop:
     call_url: str | None = None
     grants_end: datetime | None = None
     idle_ends_at: datetime | None = None
+    screens: int = 1
 
 
 class DesktopDirectory(Protocol):

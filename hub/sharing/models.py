@@ -109,6 +109,7 @@ class DesktopState(Closed):
     has_picture: bool = Field(description="Whether there is a desktop to see, not JupyterLab alone.")
     lab_url: str | None = Field(description="Path of the session's JupyterLab, for those who may open it.")
     call_url: str | None
+    screens: int = Field(description="Screens that a workstation shows side by side, of equal width; else 1.")
     unreadable_policy: Literal["warn", "forbid"]
     thumbnail_at: datetime | None
 

@@ -1,4 +1,7 @@
-"""The small picture on a card: sent by the page of somebody with control, seen by people of the desktop."""
+"""The small picture on a session's card: sent by the page of somebody with control, seen by its people.
+
+None is kept of a workstation: people change with the beamtime, and the next team would see the last one's.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +31,14 @@ class Thumbnails:
         Raises
         ------
         RequestError
-            ``role_too_low`` for viewers and who is not here, ``not_a_thumbnail``, ``too_often``.
+            ``role_too_low`` for viewers and who is not here, ``no_thumbnail`` at a workstation,
+            ``not_a_thumbnail``, ``too_often``.
         """
         scene = await self._parts.rooms.enter(desktop_id, person)
         if not may_use(scene.role(person)) or person.username not in scene.room.here:
             raise refusals.needs_control_role()
+        if scene.desktop.kind == "workstation":
+            raise refusals.no_thumbnail()
         if len(picture) > MOST_BYTES:
             raise refusals.not_a_thumbnail(f"It has {len(picture)} bytes.")
         if not (picture.startswith(_START) and picture.endswith(_END)):

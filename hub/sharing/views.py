@@ -103,6 +103,7 @@ class Views:
             has_picture=desktop.has_picture,
             lab_url=self._lab_url(scene, role),
             call_url=desktop.call_url,
+            screens=desktop.screens,
             unreadable_policy=self._parts.rules.unreadable,
             thumbnail_at=lists.facts.thumbnail_at,
         )

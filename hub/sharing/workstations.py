@@ -78,6 +78,7 @@ class Workstations:
             target=WorkstationTarget(name=name),
             investigations=tuple(one.id for one in on_now(visits, settings.instrument, now)),
             call_url=settings.call_url,
+            screens=settings.screens,
             grants_end=min((one.start for one in visits if one.start > now), default=None),
         )
 

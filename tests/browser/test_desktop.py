@@ -1,4 +1,4 @@
-"""Two people at one desktop, in real browsers: the running platform, a real guacd, a real X server.
+"""Desktops that people share, in real browsers: the running platform, a real guacd, real X servers.
 
 Pictures of the way are left in ``build/screenshots``.
 """
@@ -7,31 +7,72 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
 import time
+from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
-from hub.demo.picture import changed, read_png
+from hub.demo.picture import changed
+from tests.support.beamtimes import give_beamtime
 from tests.support.browsing import PATIENCE_MS, Album, chromium, guest
-from tests.support.platform import running_platform
+from tests.support.platform import Platform
+from tests.support.screens import FEW, Screen
+from tests.support.workstations import vnc_machine, window_on
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(300)]
 
 DOCUMENTED = {"desktop-people": "desktop-people"}
 """Pictures of this way that are shown in the documentation."""
 
-_FEW = 60
-"""Fewer pixels than this differ by a blinking or moving pointer at most."""
-
 _QUIET_S = 2.0
 
 
+_STATION = "ws-id22-control"
+_CALL = "https://call.facility.example/id22"
+_LEFT, _RIGHT = (0xE8, 0xE0, 0xC8), (0xA0, 0x40, 0x20)
+"""Colours of the windows on the two screens of the control computer."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def machine(tmp_path_factory):
+    """A control computer with two screens, and a window on each."""
+    async with (
+        vnc_machine(tmp_path_factory.mktemp("machine"), size="2048x768") as machine,
+        window_on(machine, at=(30, 20), colour="#e8e0c8"),
+        window_on(machine, at=(1054, 20), colour="#a04020"),
+    ):
+        yield machine
+
+
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory):
-    with running_platform(tmp_path_factory.mktemp("desktop") / "state", desktops=True) as platform:
+def platform(tmp_path_factory, machine):
+    """Declares the control computer; it is the beamtime of a team that nobody else here is on."""
+    state = tmp_path_factory.mktemp("desktop") / "state"
+    password = state.with_name("password")
+    password.write_text(machine.password)
+    password.chmod(0o600)
+    station = {
+        "title": "ID22 control",
+        "instrument": "id22",
+        "protocol": "vnc",
+        "host": "127.0.0.1",
+        "port": machine.port,
+        "password_file": str(password),
+        "screens": 2,
+        "call_url": _CALL,
+    }
+    platform = Platform(state, {"desktop": {"workstations": {"id22-control": station}}}, desktops=True)
+    try:
+        give_beamtime(state, "hc4802", "id22")
+        platform.start()
         yield platform
+    finally:
+        platform.stop()
+        shutil.rmtree(state, ignore_errors=True)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -43,64 +84,6 @@ async def browser():
 @pytest.fixture(scope="module")
 def album():
     return Album(DOCUMENTED)
-
-
-class Screen:
-    """The desktop as somebody sees and uses it in their browser."""
-
-    def __init__(self, person, page=None):
-        self.person = person
-        self.page = page or person.page
-        self.box = self.page.locator("#picture")
-
-    async def pixels(self):
-        return await asyncio.to_thread(read_png, await self.box.screenshot(animations="disabled"))
-
-    async def live(self):
-        """Wait until the desktop is shown."""
-        await expect(self.page.locator("#status")).to_be_hidden(timeout=PATIENCE_MS)
-        await expect(self.page.locator(".stage canvas").first).to_be_attached(timeout=PATIENCE_MS)
-        start = time.monotonic()
-        while not (await self.pixels() != (await self.pixels())[0, 0]).any():
-            assert time.monotonic() - start < 60, "nothing is drawn"
-
-    async def calm(self, seconds=1.0):
-        """The picture once nothing moves any more."""
-        before, since = await self.pixels(), time.monotonic()
-        while time.monotonic() - since < seconds:
-            now = await self.pixels()
-            if changed(before, now) > _FEW:
-                since = time.monotonic()
-            before = now
-        return before
-
-    async def change(self, before, most=_FEW * 3):
-        """Wait until more than ``most`` pixels differ."""
-        start = time.monotonic()
-        while changed(before, await self.pixels()) <= most:
-            assert time.monotonic() - start < 60, "nothing changes"
-
-    async def write(self, text):
-        """Click into the terminal and type."""
-        await self.box.click(position={"x": 200, "y": 120})
-        await self.page.keyboard.type(text, delay=15)
-
-    async def terminal(self):
-        """Open a terminal by the desktop's menu."""
-        before = await self.calm(3.0)
-        await self.box.click(button="right", position={"x": 120, "y": 80})
-        await self.change(before, 1000)
-        await self.calm()
-        await self.page.keyboard.press("t")
-        await self.change(before, 20_000)
-        await self.calm()
-
-    async def people(self):
-        """Open the panel of people."""
-        panel = self.page.locator("#panel-people")
-        if not await panel.is_visible():
-            await self.page.locator("#open-people").click()
-        return panel
 
 
 async def made(platform, name):
@@ -171,7 +154,7 @@ async def test_two_people_at_one_desktop(platform, browser, album):
         before = await mine.calm()
         await theirs.write("touch by-viewer\n")
         await asyncio.sleep(_QUIET_S)
-        assert changed(before, await mine.pixels()) <= _FEW
+        assert changed(before, await mine.pixels()) <= FEW
 
         # 5. Control is handed over, and taken back.
         panel = await mine.people()
@@ -222,6 +205,123 @@ async def test_two_people_at_one_desktop(platform, browser, album):
         await expect(tobi.page.locator("#status")).to_contain_text("ended", timeout=PATIENCE_MS)
         await tobi.see("desktop-ended")
         await expect(page.locator("#recent-table tbody tr").first).to_contain_text("Ended by you")
+
+
+async def shows(screen, *colours):
+    """Wait until of the two windows' colours the screen shows these, each on a good part of it."""
+    start = time.monotonic()
+    while True:
+        seen = await screen.pixels()
+        found = [one for one in (_LEFT, _RIGHT) if _like(seen, one) > 20_000]
+        if found == list(colours):
+            return
+        assert time.monotonic() - start < 60, f"{found} is not {colours}"
+
+
+def _like(seen, colour):
+    """How many pixels are nearly of a colour: what is shown may have been a JPEG on its way."""
+    return np.count_nonzero((np.abs(seen.astype(int) - colour) < 8).all(axis=2))
+
+
+async def station_card(person):
+    """The control computer on the home page."""
+    await person.go()
+    return person.page.locator("article.session", has_text="ID22 control")
+
+
+async def test_a_team_at_the_control_computer_of_its_beamline(platform, browser, album):
+    async with (
+        guest(browser, platform, album) as rui,
+        guest(browser, platform, album) as helene,
+        guest(browser, platform, album) as tobi,
+    ):
+        # 1. In the beamtime the team sees it; where to talk is beside the picture.
+        await rui.sign_in("Rui Costa")
+        card = await station_card(rui)
+        await expect(card).to_contain_text("May see")
+        await expect(card).to_contain_text("until")
+        await rui.see("home-workstation")
+        await card.get_by_role("link", name="Open", exact=True).click()
+        team = Screen(rui)
+        await team.live()
+        await shows(team, _LEFT, _RIGHT)
+        await expect(rui.page.locator("#control")).to_contain_text("nobody has control")
+        await expect(rui.page.locator("#call")).to_have_attribute("href", _CALL)
+
+        # 2. The instrument's scientist takes control, and hands it over.
+        await helene.sign_in("Helene Brandt")
+        card = await station_card(helene)
+        await expect(card).to_contain_text("You look after it")
+        await expect(card).to_contain_text("with Rui Costa")
+        await card.get_by_role("link", name="Open", exact=True).click()
+        staff = Screen(helene)
+        await staff.live()
+        take = helene.page.locator("#control").get_by_role("button", name="Take control", exact=True)
+        await take.click()
+        await expect(rui.page.locator("#control")).to_contain_text("Helene Brandt has control")
+        await rui.see("workstation-watching")
+        panel = await staff.people()
+        await panel.get_by_role("button", name="Let take control: Rui Costa").click()
+        await panel.get_by_role("button", name="Give control: Rui Costa").click()
+        await expect(rui.page.locator("#control")).to_contain_text("You have control")
+        await team.live()
+        before, seen = await team.calm(), await staff.pixels()
+        await team.write("moved the sample by 2 mm, the team at home " * 2, x=320, y=375)
+        await team.change(before)
+        await staff.change(seen)
+
+        # 3. It is taken back at once.
+        await take.click()
+        await expect(rui.page.locator("#control")).to_contain_text("Helene Brandt has control")
+
+        # 4. Somebody of another team comes by a link, which survives their sign-in.
+        await panel.get_by_role("button", name="Make a link").click()
+        link = await panel.get_by_label("The link", exact=True).input_value()
+        await tobi.page.goto(link, wait_until="commit")
+        await tobi.page.get_by_role("button", name=re.compile("Tobi Okafor")).click()
+        accept = tobi.page.get_by_role("button", name="Accept and open")
+        await expect(accept).to_be_enabled(timeout=PATIENCE_MS)
+        assert urlsplit(tobi.page.url).fragment == ""
+        await tobi.see("invitation")
+        other = await tobi.page.context.new_page()
+        await other.goto(f"{tobi.home}desktops/{_STATION}")
+        await expect(other.get_by_role("heading", name="Ask to see this desktop")).to_be_visible()
+        await other.goto(tobi.home)
+        await expect(other.locator("article.session", has_text="ID22 control")).to_have_count(0)
+        await other.close()
+
+        # 5. They may not read what is measured there: the scientist is asked, and has to say it twice.
+        await accept.click()
+        await expect(tobi.page.locator("[data-words]")).to_contain_text("the owner is asked first")
+        asking = panel.locator(".asking li", has_text="Tobi Okafor")
+        await expect(asking).to_contain_text("May not read hc4802")
+        await asking.get_by_role("button", name="Let see: Tobi Okafor").click()
+        confirm = panel.get_by_role("alertdialog")
+        await expect(confirm).to_contain_text("hc4802")
+        await helene.see("workstation-confirm")
+        await confirm.get_by_role("button", name="Let Tobi Okafor in all the same").click()
+        await tobi.page.wait_for_url(f"**/desktops/{_STATION}", timeout=PATIENCE_MS)
+        await Screen(tobi).live()
+
+        # 6. Each screen of the machine in a window of its own.
+        await helene.page.locator("#open-screens").click()
+        async with helene.page.context.expect_page() as opening:
+            await helene.page.get_by_role("button", name="Open a second screen").click()
+        second = Screen(helene, await opening.value)
+        await second.live()
+        await shows(staff, _LEFT)
+        await shows(second, _RIGHT)
+        await album.add(second.page, "workstation-second")
+        await helene.see("workstation-first")
+        await second.page.close()
+        await shows(staff, _LEFT, _RIGHT)
+
+        # 7. It is ended for all others, who are told.
+        await (await staff.people()).get_by_role("button", name="End for all others").click()
+        for person in (rui, tobi):
+            await expect(person.page.locator("#status")).to_contain_text("ended this for everybody else")
+        await rui.see("workstation-ended")
+        await staff.live()
 
 
 _AWAY = re.compile(r"WebSocket|status of 50[234]|ERR_CONNECTION|ERR_INCOMPLETE")

@@ -1,10 +1,12 @@
-"""Instruments, beamtimes and people for tests of workstations."""
+"""Instruments, beamtimes and people for tests of workstations, and a beamtime that is now."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+
+import yaml
 
 from hub.catalogue.base import CatalogueError
 from hub.catalogue.models import (
@@ -54,6 +56,21 @@ def visit(
         root=PurePosixPath(name),
         team=tuple(TeamMember(one, role) for one in team),
     )
+
+
+def give_beamtime(state: Path, proposal: str, instrument: str) -> None:
+    """Let a proposal of a platform's catalogue, which was not started yet, have beamtime from now on."""
+    path, now = state / "catalogue" / "proposals" / f"{proposal}.yaml", datetime.now(UTC)
+    content = yaml.safe_load(path.read_text())
+    visit = {
+        "id": f"{proposal}-now",
+        "instrument": instrument,
+        "start": now - HOUR,
+        "end": now + 24 * HOUR,
+        "root": f"{proposal}/{instrument}/{now:%Y%m%d}",
+    }
+    content["proposals"][0]["investigations"].append(visit)
+    path.write_text(yaml.safe_dump(content, allow_unicode=True, sort_keys=False))
 
 
 class Beamtimes:

@@ -92,6 +92,7 @@ def state_of(desktop: str, role: str) -> dict[str, Any]:
         "has_picture": desktop != LAB,
         "lab_url": "/user/maja/x/lab" if is_owner else None,
         "call_url": "https://call.facility.example/id22",
+        "screens": 1,
         "unreadable_policy": "warn",
         "thumbnail_at": None,
     }

@@ -43,7 +43,9 @@ _SAMPLE_S = 0.005
 _LOOK_AFTER_S = 0.010
 """Steps shorter than this are not looked at."""
 
-_HUB_READS_ITS_CONFIGURATION = re.compile(r"load_config_file .*/traitlets/config/application\.py:")
+_HUB_READS = re.compile(r"load_config_file .*/traitlets/config/application\.py:")
+_HUB_RUNS = re.compile(r"\S+ .*/(?:bin/jupyterhub|jupyterhub/app\.py):")
+_DATABASE = re.compile(r"do_(?:commit|execute|rollback) .*/sqlalchemy/engine/")
 
 _MOST_PER_SAMPLE_S = 0.010
 """Sleep between two samples counts at most this much: the watchdog may have slept itself."""
@@ -226,17 +228,21 @@ def _watched(report: Path) -> Path:
 def read_report(report: Path) -> list[Violation]:
     """Violations that other processes wrote; none if there is no file.
 
-    Those while the service or the hub is put together are left out: they serve nobody yet.
+    Those while the service or the hub is put together are left out: they serve nobody yet. So are waits
+    of the hub for its own database, which JupyterHub asks in its loop.
     """
     if not report.exists():
         return []
     rows = [json.loads(line) for line in report.read_text(encoding="utf-8").splitlines()]
     found = [Violation(row["milliseconds"], row["where"], tuple(row["stack"])) for row in rows]
-    return [violation for violation in found if not any(_is_setup(line) for line in violation.stack)]
+    return [violation for violation in found if not _is_setup(violation.stack)]
 
 
-def _is_setup(line: str) -> bool:
-    return line.startswith("__init__ hub/app.py:") or _HUB_READS_ITS_CONFIGURATION.match(line) is not None
+def _is_setup(stack: tuple[str, ...]) -> bool:
+    if any(line.startswith("__init__ hub/app.py:") or _HUB_READS.match(line) for line in stack):
+        return True
+    is_hub = any(_HUB_RUNS.match(line) for line in stack)
+    return is_hub and any(_DATABASE.match(line) for line in stack)
 
 
 def _waited_for_a_core(native_id: int) -> float:

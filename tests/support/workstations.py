@@ -77,6 +77,16 @@ async def vnc_machine(folder: Path, *, size: str = "1024x768") -> AsyncIterator[
 
 
 @asynccontextmanager
+async def window_on(machine: Machine, *, at: tuple[int, int], colour: str) -> AsyncIterator[None]:
+    """A window on a VNC machine, 900 x 700 or so: it shows what is typed while the pointer is in it."""
+    program = require_program("xterm", package="xterm")
+    words = [program, "-display", machine.display, "-geometry", f"150x54+{at[0]}+{at[1]}"]
+    words += ["-bg", colour, "-fg", "black", "-e", "cat"]
+    async with _process(words, Path(os.devnull)):
+        yield
+
+
+@asynccontextmanager
 async def rdp_machine(folder: Path, vnc: Machine) -> AsyncIterator[Machine]:
     """A real RDP server (xrdp, TLS with a certificate of its own) that shows a VNC machine."""
     program = require_program("xrdp", package="xrdp")

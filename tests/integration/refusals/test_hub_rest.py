@@ -56,7 +56,7 @@ OPTIONS = {
     "a profile of the staff": ({"profile": "lab-staff"}, 404, "profile_unknown"),
     "a size of another profile": ({"profile": "lab", "size": "large"}, 400, "invalid_option"),
     "an unknown size": ({"size": "huge"}, 400, "invalid_option"),
-    "an interface that is not offered": ({"interface": "desktop"}, 400, "invalid_request"),
+    "an interface that is not offered": ({"interface": "desktop"}, 404, "profile_unknown"),
     "an unknown interface": ({"interface": "ssh"}, 400, "invalid_request"),
     "99 days": ({"walltime_s": 99 * DAY_S}, 400, "invalid_request"),
     "29 days": ({"walltime_s": 29 * DAY_S}, 400, "walltime_exceeded"),

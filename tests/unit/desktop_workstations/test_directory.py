@@ -58,7 +58,7 @@ def catalogue() -> Beamtimes:
 
 @pytest.fixture
 def stations(catalogue: Beamtimes, clock: Clock) -> Workstations:
-    return Workstations(_settings(call_url="https://call.example/id22"), catalogue, clock=clock)  # type: ignore[arg-type]
+    return Workstations(_settings(call_url="https://call.example/id22", screens=2), catalogue, clock=clock)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -76,6 +76,7 @@ async def test_found_by_its_whole_id(stations: Workstations) -> None:
     assert found is not None
     assert (found.kind, found.owner, found.title) == ("workstation", None, "Control")
     assert found.call_url == "https://call.example/id22"
+    assert found.screens == 2
     for other in ("id22-control", "ws-", "ws-ws-id22-control", "ws-id22", "WS-id22-control", "0" * 16):
         assert await stations.find(other) is None
 

@@ -34,7 +34,7 @@ def test_revisions_make_the_triggers_of_the_code(tmp_path):
     connection = sqlite3.connect(path)
     found = {sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'")}
     connection.close()
-    assert found == set(APPEND_ONLY["sqlite"])
+    assert {sql for sql in found if " ON quota_" in sql} == set(APPEND_ONLY["sqlite"])
 
 
 @pytest.mark.parametrize("name", ["launches", "persons", "quota_entries"])

@@ -456,6 +456,14 @@ async def test_a_thumbnail_is_sent_by_who_may_have_control_and_seen_by_people_of
     assert await refused(get(site.people["sam"], SESSION)) == ("desktop_not_found", 404)
 
 
+async def test_no_thumbnail_is_kept_of_a_workstation(site: Site) -> None:
+    """The next team would see the last one's."""
+    await site.join("olive", STATION)
+    put = site.sharing.thumbnails.put(site.people["olive"], STATION, JPEG)
+    assert await refused(put) == ("no_thumbnail", 404)
+    assert await refused(site.sharing.thumbnails.get(site.people["olive"], STATION)) == ("no_thumbnail", 404)
+
+
 @pytest.mark.parametrize(
     "picture", [b"", b"<svg/>", JPEG[:-1], JPEG[1:], b"\xff\xd8\xff" + bytes(64 * 1024) + b"\xff\xd9"]
 )

@@ -4,11 +4,19 @@ import { at, icons, page, say, screen } from "./desktop-page.js";
 /** Take the panel's orders; returns `show()`, which says how it is now. */
 export function screensPanel(screens, picture) {
   function show() {
-    at("second-screen").hidden = screen === 2 || page.state?.kind !== "session" || !page.state?.me.has_control;
+    const isSession = page.state?.kind === "session";
+    // Whoever watches may look at both screens of a workstation; those of a session are made by who has control.
+    const hasTwo = isSession ? page.state.me.has_control : page.state?.screens > 1;
+    at("second-screen").hidden = screen === 2 || !hasTwo;
+    at("second-hint").hidden = !hasTwo;
     at("second-screen").lastChild.textContent = screens.isTwo ? "Show the second window" : "Open a second screen";
     at("sharp-choice").hidden = (window.devicePixelRatio || 1) === 1;
-    const who = page.state?.me.has_control ? "" : "The size is that of whose control it is; here it is scaled. ";
-    say(at("screens-words"), `${who}${screens.words}`.trim());
+    say(at("screens-words"), `${sizeWords(isSession)} ${screens.words}`.trim());
+  }
+
+  function sizeWords(isSession) {
+    if (!isSession) return "The size is that of the machine's own screens; here it is scaled.";
+    return page.state.me.has_control ? "" : "The size is that of whose control it is; here it is scaled.";
   }
 
   for (const radio of document.querySelectorAll("[name=size-mode]"))

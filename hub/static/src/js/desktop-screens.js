@@ -1,5 +1,5 @@
 // How large is the desktop, and over how many windows? Whoever has control gives it the size of their
-// windows; a second window shows what stands right of the first.
+// windows; a second window shows what stands right of the first. A workstation keeps the size of its own screens.
 import { Unreachable, ask, serviceToken, wordsOf } from "./asking.js";
 
 const SETTLE_MS = 400;
@@ -19,9 +19,10 @@ export class Screens extends EventTarget {
   #second = null;
   #channel;
 
-  constructor({ address, screen, room, mayResize }) {
+  /** `own` is how many screens the desktop has of itself, in a size that nobody here sets; 0 if it is set here. */
+  constructor({ address, screen, room, mayResize, own }) {
     super();
-    Object.assign(this, { address, screen, room, mayResize });
+    Object.assign(this, { address, screen, room, mayResize, own });
     this.#channel = new BroadcastChannel(`panhub-desktop:${address}`);
     this.#channel.addEventListener("message", (event) => this.#hear(event.data));
     addEventListener("resize", () => this.changed());
@@ -46,7 +47,11 @@ export class Screens extends EventTarget {
   /** Part of a picture of some size that this window shows. */
   region = ({ width, height }) => {
     const whole = { x: 0, width, height };
-    if (!this.#other) return whole;
+    if (!this.#other || this.own() === 1) return whole;
+    if (this.own()) {
+      const left = Math.round(width / 2);
+      return this.screen === 1 ? { x: 0, width: left, height } : { x: left, width: width - left, height };
+    }
     const [first, second] = this.screen === 1 ? [this.wanted, this.#other] : [this.#other, this.wanted];
     // Until the desktop has taken the new size, there is one picture to see.
     if (width < first.width + LEAST.width) return whole;

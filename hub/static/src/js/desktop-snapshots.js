@@ -28,6 +28,7 @@ export function followThumbnail({ link, picture, frames }) {
 
   async function send() {
     if (screen !== 1 || document.hidden || !link.isLive || frames() === framesThen) return;
+    if (page.state?.kind !== "session") return; // of a workstation nothing is kept
     if (!(page.state?.me.has_control || page.state?.me.role === "owner")) return;
     framesThen = frames();
     const canvas = picture.snapshot(THUMBNAIL_WIDE);

@@ -109,7 +109,8 @@ export class Status {
         make("a", { className: "button primary", href: progress }, icon("arrow-repeat"), "Result, and start again"),
       ]);
     } else if (wasHere) {
-      this.over("You are no longer in this desktop.", "The session has ended, or its owner took your place back. You can ask to see it again.", [
+      const why = page.state.kind === "session" ? "The session has ended, or its owner took your place back." : "The beamtime is over, or your place was taken back.";
+      this.over("You are no longer in this desktop.", `${why} You can ask to see it again.`, [
         button("Ask to see it", () => location.reload(), { look: "primary", name: "eye" }),
       ]);
     } else showAsk();

@@ -39,6 +39,7 @@ const screens = new Screens({
   // Not of the picture, which makes room for the keyboard on a phone.
   room: () => ({ width: box.parentElement.clientWidth, height: box.parentElement.clientHeight }),
   mayResize: () => may.type() && page.state.kind === "session",
+  own: () => (page.state?.kind === "workstation" ? page.state.screens : 0),
 });
 const picture = new Picture(box, screens.region);
 const link = new DesktopLink({
@@ -180,7 +181,7 @@ function take(fresh) {
   const isCall = /^https:\/\//.test(fresh.call_url ?? "");
   at("call").hidden = !isCall;
   if (isCall) at("call").href = fresh.call_url;
-  at("end-others").hidden = !(fresh.kind === "workstation" && fresh.me.may_manage);
+  at("end-others-row").hidden = !(fresh.kind === "workstation" && fresh.me.may_manage);
   at("own-session").hidden = !(fresh.kind === "session" && fresh.me.role === "owner");
   if (!before) return;
   if (!before.me.has_control && fresh.me.has_control) {

@@ -17,11 +17,12 @@ export function personRow(person, state, deeds) {
     actions.push(act("Give control", "control", () => deeds.give(person.username)));
   if (hasPicture && person.has_control && !isMe && me.role === "owner")
     actions.push(act("Take control back", "take", () => deeds.takeBack(), "small"));
-  if (isMember && me.may_manage) {
+  // At a workstation the team may see without being given it; control is given to them as to members.
+  if (me.may_manage && !isMe && (isMember || person.role === "viewer")) {
     const other = person.role === "viewer" ? "control" : "viewer";
     const label = other === "control" ? "Let take control" : "Let see only";
     actions.push(act(label, "role", () => deeds.invite(person.username, other)));
-    actions.push(act("Remove", "remove", () => deeds.remove(person.username)));
+    if (isMember) actions.push(act("Remove", "remove", () => deeds.remove(person.username)));
   }
   return make(
     "li",

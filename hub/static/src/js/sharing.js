@@ -256,8 +256,9 @@ export class Sharing {
 function notes(state) {
   const lab = "Whoever may take control also gets its JupyterLab, which acts as the owner: it reads, changes and deletes what the owner may.";
   if (!state.has_picture) return `${lab} Who may only see has no way into JupyterLab.`;
-  const control = "One person has control at a time: mouse, keys and clipboard are theirs, and what they do is done as the owner.";
-  return state.kind === "session" ? `${control} The owner can take it back at any moment. ${lab}` : control;
+  const control = "One person has control at a time: mouse, keys and clipboard are theirs";
+  if (state.kind !== "session") return `${control}. The instrument's scientists can take it at any moment; roles given here end by themselves.`;
+  return `${control}, and what they do is done as the owner. The owner can take it back at any moment. ${lab}`;
 }
 
 function roleChoice(name) {
