@@ -29,6 +29,8 @@ DOCUMENTED = {"desktop-people": "desktop-people"}
 """Pictures of this way that are shown in the documentation."""
 
 _QUIET_S = 2.0
+_CLOCK = 60
+"""Rows at the bottom with the desktop's clock, which goes on by itself."""
 
 
 _STATION = "ws-id22-control"
@@ -154,7 +156,7 @@ async def test_two_people_at_one_desktop(platform, browser, album):
         before = await mine.calm()
         await theirs.write("touch by-viewer\n")
         await asyncio.sleep(_QUIET_S)
-        assert changed(before, await mine.pixels()) <= FEW
+        assert changed(before[:-_CLOCK], (await mine.pixels())[:-_CLOCK]) <= FEW
 
         # 5. Control is handed over, and taken back.
         panel = await mine.people()
