@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_MS = 60_000
 """For what waits for a session to start or a notebook to run."""
 
+expect.set_options(timeout=30_000)  # the default of 5 s is short for a busy machine
+
 LAPTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 
