@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 
 from hub.desktop.guacd import Guacd, GuacdError
 from hub.desktop.ports import GuacdPort
@@ -25,7 +26,7 @@ class Guacds:
     def __init__(self, settings: SandboxedGuacd | AddressedGuacd) -> None:
         self._settings = settings
         self._shared: Guacd | None = None
-        self._spare: asyncio.Task[Guacd] | None = None
+        self._spares: deque[asyncio.Task[Guacd]] = deque()
         self._leased: set[Guacd] = set()
 
     async def start(self) -> None:
@@ -36,11 +37,10 @@ class Guacds:
         GuacdError
             If it does not.
         """
-        first = await self._new()
         if isinstance(self._settings, AddressedGuacd):
-            self._shared = first
+            self._shared = await self._new()
         else:
-            self._spare = asyncio.create_task(_is(first))
+            await self._keep_one_ready()
 
     async def lease(self) -> Guacd:
         """Return a guacd for one room; `release` it.
@@ -52,8 +52,9 @@ class Guacds:
         """
         if self._shared is not None:
             return self._shared
-        spare, self._spare = self._spare, asyncio.create_task(self._new())
-        self._spare.add_done_callback(_look_at)
+        spare = self._spares.popleft() if self._spares else None
+        if not self._spares:
+            self._keep_one_ready()
         guacd = await self._ready(spare) or await self._new()
         self._leased.add(guacd)
         return guacd
@@ -61,35 +62,37 @@ class Guacds:
     async def release(self, guacd: GuacdPort) -> None:
         """End the guacd of a room that nobody is in any more."""
         if isinstance(guacd, Guacd) and guacd in self._leased:
-            self._leased.discard(guacd)
             await guacd.aclose()
+            self._leased.discard(guacd)
 
     async def aclose(self) -> None:
         """End all."""
-        spare, self._spare = self._spare, None
-        if spare is not None:
+        while self._spares:
+            spare = self._spares.popleft()
             spare.cancel()
             with contextlib.suppress(asyncio.CancelledError, GuacdError):
                 self._leased.add(await spare)
         leased, self._leased = self._leased, set()
         await asyncio.gather(*(guacd.aclose() for guacd in leased))
 
+    def _keep_one_ready(self) -> asyncio.Task[Guacd]:
+        spare = asyncio.create_task(self._new())
+        spare.add_done_callback(_look_at)
+        self._spares.append(spare)
+        return spare
+
     async def _ready(self, spare: asyncio.Task[Guacd] | None) -> Guacd | None:
         """Take the one that was kept ready, if its start went well."""
         if spare is None:
             return None
         try:
-            # Who leases may give up; the start goes on, and what it started must not be lost.
             return await asyncio.shield(spare)
         except GuacdError:
             return None
         except asyncio.CancelledError:
-            spare.add_done_callback(self._take_back)
+            # Who leases gave up; the start goes on, for the next room.
+            self._spares.appendleft(spare)
             raise
-
-    def _take_back(self, spare: asyncio.Task[Guacd]) -> None:
-        if not spare.cancelled() and spare.exception() is None:
-            self._leased.add(spare.result())
 
     async def _new(self) -> Guacd:
         guacd = Guacd(self._settings)
@@ -99,10 +102,6 @@ class Guacds:
             await guacd.aclose()
             raise
         return guacd
-
-
-async def _is(guacd: Guacd) -> Guacd:
-    return guacd
 
 
 def _look_at(spare: asyncio.Task[Guacd]) -> None:

@@ -81,3 +81,13 @@ async def test_who_gives_up_leaves_nothing_behind(guacds: Guacds) -> None:
     await guacds.aclose()
     assert len(pids) == 2
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+async def test_what_was_started_for_who_gave_up_is_the_next_room_s(guacds: Guacds) -> None:
+    await guacds.lease()  # the next one is being started now
+    starting = guacds._spares[0]
+    waiting = asyncio.create_task(guacds.lease())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    assert await guacds.lease() is await starting
