@@ -125,6 +125,16 @@ async def test_the_holder_gives_the_desktop_the_size_of_the_window(desk, page):
     assert height == await page.evaluate("document.getElementById('picture').clientHeight")
 
 
+async def test_the_desktop_takes_the_full_screen_and_gives_it_back(desk, page):
+    await desk.open()
+    await page.locator("#full-screen").click()
+    await page.wait_for_function("document.fullscreenElement === document.documentElement")
+    await expect(page.locator("#full-screen use")).to_have_attribute("href", re.compile("#fullscreen-exit$"))
+    await page.locator("#full-screen").click()
+    await page.wait_for_function("document.fullscreenElement === null")
+    await expect(page.locator("#full-screen use")).to_have_attribute("href", re.compile("#fullscreen$"))
+
+
 async def test_a_second_window_is_a_screen_on_the_right_until_it_is_closed(desk, page):
     await desk.open()
     await page.locator("#open-screens").click()
