@@ -64,6 +64,7 @@ class Sandbox:
     ) -> None:
         self._guacd, self._helper, self._control = guacd, helper, control
         self._asking = asyncio.Lock()
+        self._waiting: asyncio.Future[None] | None = None
         self._reading = [asyncio.create_task(_log_lines(process)) for process in (guacd, helper)]
 
     @property
@@ -115,6 +116,11 @@ class Sandbox:
 
     async def aclose(self) -> None:
         """End guacd with all its connections."""
+        if self._waiting is not None:
+            # Nothing else would wake who waits: a closed socket is never readable.
+            asyncio.get_running_loop().remove_reader(self._control)
+            if not self._waiting.done():
+                self._waiting.set_exception(ConnectionResetError("closed"))
         self._control.close()
         for process in (self._guacd, self._helper):
             with suppress(ProcessLookupError):
@@ -128,12 +134,14 @@ class Sandbox:
             try:
                 word, fds, _, _ = socket.recv_fds(self._control, 64, 1, socket.MSG_CMSG_CLOEXEC)
             except BlockingIOError:
-                readable = loop.create_future()
+                self._waiting = readable = loop.create_future()
                 loop.add_reader(self._control, _set, readable)
                 try:
                     await readable
                 finally:
-                    loop.remove_reader(self._control)
+                    self._waiting = None
+                    if self._control.fileno() >= 0:  # else its number may be another's by now
+                        loop.remove_reader(self._control)
                 continue
             if word != expected or len(fds) != (expected == SOCKET):
                 raise ConnectionResetError(word)

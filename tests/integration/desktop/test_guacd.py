@@ -225,6 +225,20 @@ async def test_it_is_started_again(machine: Machine) -> None:
         assert guacd.sandbox.pid != before
 
 
+async def test_who_waits_for_a_socket_of_one_that_ends_gets_the_next_ones() -> None:
+    async with running_guacd() as guacd:
+        before = guacd.sandbox
+        assert before is not None
+        os.kill(before._helper.pid, signal.SIGSTOP)
+        asking = asyncio.create_task(_answers(guacd))
+        while before._waiting is None:
+            await asyncio.sleep(0.01)
+        os.kill(_first_process(guacd), signal.SIGKILL)
+        async with asyncio.timeout(_DEADLINE_S):
+            assert await asking
+        assert guacd.sandbox is not before
+
+
 async def test_it_is_started_again_when_nobody_makes_its_sockets() -> None:
     async with running_guacd() as guacd:
         before = guacd.sandbox
