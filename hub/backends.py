@@ -11,7 +11,7 @@ from typing import Protocol
 
 from hub.settings import ConfigError, Settings
 from profiles.loader import Profiles
-from profiles.places import BatchspawnerPlace, SlurmPlace
+from profiles.places import BatchspawnerPlace, KubernetesPlace, SlurmPlace
 from spawners.backend import Backend
 from spawners.local.backend import LocalBackend
 
@@ -67,6 +67,8 @@ def make_backends(settings: Settings, profiles: Profiles) -> Backends:
         name: place for name, place in profiles.places.items() if isinstance(place, BatchspawnerPlace)
     }:
         _add_batchspawner(settings, batch, by_place)
+    if pods := {name: place for name, place in profiles.places.items() if isinstance(place, KubernetesPlace)}:
+        schedulers += _add_kubernetes(settings, pods, by_place)
     return Backends(by_place, tuple(schedulers))
 
 
@@ -84,6 +86,23 @@ def _add_slurm(
         clusters, backends = slurm_backends(settings.slurm, named)
     except TransportSettingsError as error:
         raise ConfigError(f"slurm.clusters: {error}") from error
+    by_place.update(backends)
+    return list(clusters.values())
+
+
+def _add_kubernetes(
+    settings: Settings, places: Mapping[str, KubernetesPlace], by_place: dict[str, Backend]
+) -> list[Scheduler]:
+    from spawners.kubernetes.cluster import kubernetes_backends
+
+    known = settings.kubernetes.clusters
+    for name, place in places.items():
+        if place.cluster not in known:
+            raise ConfigError(f"place {name}: there is no cluster {place.cluster} in kubernetes.clusters")
+        if place.pool not in known[place.cluster].pools:
+            raise ConfigError(f"place {name}: cluster {place.cluster} has no pool {place.pool}")
+    named = {name: (place.cluster, place.pool) for name, place in places.items()}
+    clusters, backends = kubernetes_backends(settings.kubernetes, named)
     by_place.update(backends)
     return list(clusters.values())
 

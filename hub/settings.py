@@ -20,6 +20,7 @@ from hub.desktop.settings import DesktopSettings
 from hub.identity.settings import IdentitySettings
 from quota.policy import QuotaSettings
 from spawners.batchspawner.settings import BatchspawnerSettings
+from spawners.kubernetes.settings import KubernetesSettings
 from spawners.local.settings import LocalSettings
 from spawners.slurm.settings import SlurmSettings
 
@@ -204,6 +205,7 @@ class Settings(Closed):
     local: LocalSettings
     slurm: SlurmSettings = SlurmSettings()
     batchspawner: BatchspawnerSettings = BatchspawnerSettings()
+    kubernetes: KubernetesSettings = KubernetesSettings()
     desktop: DesktopSettings | None = None
 
 

@@ -162,6 +162,8 @@ def _environment(name: str, entry: EnvironmentEntry, root: Path) -> Environment:
         image=None if entry.image is None else PurePosixPath(root / entry.image),
         architectures=entry.architectures,
         desktop=entry.desktop,
+        container=entry.container or "",
+        container_prefix=None if entry.container_prefix is None else PurePosixPath(entry.container_prefix),
     )
 
 

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from profiles.base import SOONEST, Closed, Duration, Id, Text, format_duration, parse_duration
-from profiles.places import Architecture, LocalPlace, PlaceEntry
+from profiles.places import Architecture, KubernetesPlace, LocalPlace, PlaceEntry
 from spawners.plan import Interface
 
 __all__ = ["format_duration", "parse_duration"]
@@ -23,6 +23,11 @@ Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 Module = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+/-]{0,99}$")]
 """A software module's name: no white space, nothing that a shell reads."""
+
+ContainerImage = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._:/-]{0,254}@sha256:[0-9a-f]{64}$", max_length=400)
+]
+"""A container image by digest, so that what is named is what runs."""
 
 Key = tuple[str | int, ...]
 
@@ -62,6 +67,16 @@ class EnvironmentEntry(Closed):
         min_length=1,
         description="Apptainer image in which the prefix lies (absolute, or relative to the root).",
         examples=["/opt/panhub/images/pan-core.sif"],
+    )
+    container: ContainerImage | None = Field(
+        default=None,
+        description="Container image in which it is built too, by digest: needed for places of Kubernetes.",
+        examples=["registry.example.org/panhub/notebook-core@sha256:…"],
+    )
+    container_prefix: str | None = Field(
+        default=None,
+        pattern=r"^/[^\x00-\x1f]*$",
+        description="Where the prefix lies in that image; null: at the same path.",
     )
     architectures: tuple[Architecture, ...] = Field(
         default=("x86_64",),
@@ -201,8 +216,14 @@ class ProfilesFile(Closed):
 
     def fitting(self, profile: ProfileEntry) -> tuple[str, ...]:
         """Ids of the profile's places that its environment is built for, in its order."""
-        built_for = self.environments[profile.environment].architectures
-        return tuple(name for name in profile.places if self.places[name].architecture in (None, *built_for))
+        environment = self.environments[profile.environment]
+        built_for = (None, *environment.architectures)
+        return tuple(
+            name
+            for name in profile.places
+            if self.places[name].architecture in built_for
+            and (environment.container is not None or not isinstance(self.places[name], KubernetesPlace))
+        )
 
     def broken_references(self) -> tuple[BrokenReferenceError, ...]:
         """Every place where a part names another that is not there."""

@@ -15,9 +15,19 @@ SchedulerName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-
 """Name of a cluster, partition or queue, as its scheduler has it."""
 
 
+StoragePath = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f]*$", max_length=500)]
+"""Folder as the engine names it; absolute."""
+
+
 class _Place(Closed):
     title: Text = Field(description="Name that people read.", examples=["This machine"])
     description: str = Field(default="", max_length=500, description="What it is good for, in a sentence.")
+    storage: tuple[StoragePath, ...] | None = Field(
+        default=None,
+        description="Folders of the site's storage that its sessions see; null: all. A launch whose data "
+        "or home is not there is refused with the places that have it.",
+        examples=[["/data/visitor", "/home"]],
+    )
 
 
 class LocalPlace(_Place):
@@ -60,5 +70,19 @@ class BatchspawnerPlace(_ScheduledPlace):
     )
 
 
-PlaceEntry = Annotated[LocalPlace | SlurmPlace | BatchspawnerPlace, Field(discriminator="backend")]
+class KubernetesPlace(_ScheduledPlace):
+    """Sessions as pods in one pool of a Kubernetes cluster."""
+
+    backend: Literal["kubernetes"] = Field(description="Kind of backend that starts the sessions.")
+    cluster: SchedulerName = Field(
+        description="Name of a cluster in the settings of Kubernetes.", examples=["pan"]
+    )
+    pool: SchedulerName = Field(
+        default="default", description="Pool of the cluster, as its settings name it.", examples=["gpu"]
+    )
+
+
+PlaceEntry = Annotated[
+    LocalPlace | SlurmPlace | BatchspawnerPlace | KubernetesPlace, Field(discriminator="backend")
+]
 """Any place of the file."""

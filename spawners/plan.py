@@ -71,7 +71,8 @@ class Environment:
 
     ``modules`` are loaded before it, ``image`` is the apptainer image in which the prefix lies (or
     None), ``architectures`` the CPUs it is built for, as ``uname -m`` names them. ``desktop`` says
-    whether a desktop can run in it.
+    whether a desktop can run in it. ``container`` is its container image by digest, for pods (empty: none),
+    and ``container_prefix`` where the prefix lies in that (None: as ``prefix``).
     """
 
     id: str
@@ -83,6 +84,8 @@ class Environment:
     image: PurePosixPath | None = None
     architectures: tuple[str, ...] = ("x86_64",)
     desktop: bool = False
+    container: str = ""
+    container_prefix: PurePosixPath | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,13 +194,14 @@ class LaunchPlan:
 
 
 def _environment(raw: Mapping[str, Any]) -> Environment:
-    image = raw.get("image")
+    image, container_prefix = raw.get("image"), raw.get("container_prefix")
     return Environment(
         **{
             **raw,
             "prefix": PurePosixPath(raw["prefix"]),
             "modules": tuple(raw.get("modules", ())),
             "image": PurePosixPath(image) if image else None,
+            "container_prefix": PurePosixPath(container_prefix) if container_prefix else None,
             "architectures": tuple(raw.get("architectures", ("x86_64",))),
         }
     )
