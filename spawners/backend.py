@@ -103,7 +103,8 @@ class Availability:
     """What a place has free now. None: the place does not say.
 
     ``is_isolated``: a session sees nothing but its own data, whatever its processes try. ``gpus``
-    counts by type what ``gpus_free`` sums up. ``nodes_free`` are wholly idle nodes. ``taken_at`` is
+    counts by type what ``gpus_free`` sums up. ``nodes_free`` are wholly idle nodes. ``warm_free`` of
+    ``warm_total`` rooms are kept ready, so that a session starts there at once. ``taken_at`` is
     when the place was looked at (aware UTC), None for just now.
     """
 
@@ -121,6 +122,8 @@ class Availability:
     nodes_total: int | None = None
     jobs_pending: int | None = None
     taken_at: datetime | None = None
+    warm_free: int | None = None
+    warm_total: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +242,8 @@ class SubmitError(BackendError):
 class NotAdmittedError(BackendError):
     """The place does not take a plan: more than its limits, or what the person may not use.
 
-    ``code`` is stable (``place_limit``, ``place_not_allowed``, ``place_closed``, ``account_unknown``,
-    ``qos_unknown``, ``reservation_unknown``); ``hint`` is the next step.
+    ``code`` is stable (``place_limit``, ``place_not_allowed``, ``place_closed``, ``data_not_here``,
+    ``account_unknown``, ``qos_unknown``, ``reservation_unknown``); ``hint`` is the next step.
     """
 
     def __init__(self, code: str, text: str, hint: str) -> None:
