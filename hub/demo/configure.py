@@ -21,10 +21,10 @@ from hub.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from hub.demo.desktops import Desktops
-    from hub.demo.slurm.site import SlurmSite
+    from hub.demo.site import DemoSite
 
 HOST = "127.0.0.1"
-"""Everything of a demo listens here and nowhere else."""
+"""Everything of a demo listens here and nowhere else, but for what sessions elsewhere must reach."""
 
 SECRETS = ("internal", "service-token", "crypt-key", "cookie", "proxy-token", "oidc-client")
 DESKTOP_SECRETS = ("desktop", "desktop-token")
@@ -83,7 +83,7 @@ def is_free(port: int) -> bool:
 
 
 def write_configuration(
-    state: Path, ports: Ports, site: SlurmSite | None = None, desktops: Desktops | None = None
+    state: Path, ports: Ports, site: DemoSite | None = None, desktops: Desktops | None = None
 ) -> tuple[Path, Settings]:
     """Write settings and missing secrets below ``state``; return the file and what it says.
 

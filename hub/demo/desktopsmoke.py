@@ -26,7 +26,7 @@ from hub.demo.window import Window
 from hub.desktop.status import Status
 
 if TYPE_CHECKING:
-    from hub.demo.slurm.site import SlurmSite
+    from hub.demo.site import DemoSite
 
 _QUIET_S = 3.0
 """So long it is watched that what must not show does not show; a key shows within a tenth of a second."""
@@ -45,7 +45,7 @@ _REQUEST = {
 }
 
 
-def run_desktop_smoke(state: Path, site: SlurmSite | None = None) -> int:
+def run_desktop_smoke(state: Path, site: DemoSite | None = None) -> int:
     """Run a demo of its own on free ports, go the way of a desktop, and say whether all was right."""
     report = Report()
     try:
@@ -58,7 +58,7 @@ def run_desktop_smoke(state: Path, site: SlurmSite | None = None) -> int:
     return told(report)
 
 
-async def _smoke(state: Path, site: SlurmSite | None, report: Report) -> None:
+async def _smoke(state: Path, site: DemoSite | None, report: Report) -> None:
     def say(line: str) -> None:
         print(f"        {line}", flush=True)
 
@@ -67,7 +67,7 @@ async def _smoke(state: Path, site: SlurmSite | None, report: Report) -> None:
             raise SupervisorError("Desktops cannot run on this machine; above it says why.")
         print(f"        {demo.url}", flush=True)
         owner, guest, outsider = (Visitor(demo.url, name) for name in ("maja", "tobi", "rui"))
-        walk = Walk(owner, guest, outsider, report, {"place": "cpu"} if site else {})
+        walk = Walk(owner, guest, outsider, report, {"place": site.place} if site else {})
         try:
             await walk.go()
         finally:

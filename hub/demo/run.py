@@ -28,7 +28,7 @@ from hub.desktop.settings import DesktopSettings
 from hub.settings import SERVICE_PREFIX, Settings, read_secret
 
 if TYPE_CHECKING:
-    from hub.demo.slurm.site import SlurmSite
+    from hub.demo.site import DemoSite
 
 _ROUTES_WITHIN_S = 30.0
 """The hub tells the proxy its routes shortly after it is up."""
@@ -49,7 +49,7 @@ class Demo:
     logs: Mapping[str, Path]
 
 
-async def run_demo(state: Path, ports: Ports, *, with_logs: bool, site: SlurmSite | None = None) -> None:
+async def run_demo(state: Path, ports: Ports, *, with_logs: bool, site: DemoSite | None = None) -> None:
     """Run a demo until SIGINT or SIGTERM, telling a person what happens.
 
     Raises
@@ -71,7 +71,7 @@ async def run_demo(state: Path, ports: Ports, *, with_logs: bool, site: SlurmSit
 
 @asynccontextmanager
 async def running_demo(
-    state: Path, ports: Ports, say: Say, site: SlurmSite | None = None, *, with_desktops: bool = True
+    state: Path, ports: Ports, say: Say, site: DemoSite | None = None, *, with_desktops: bool = True
 ) -> AsyncIterator[Demo]:
     """A demo that answers at its public address; all its processes end with the context.
 
@@ -105,17 +105,17 @@ async def running_demo(
             await asyncio.shield(_close(supervisor, site))
 
 
-def _start_site(site: SlurmSite, say: Say) -> None:
-    from hub.demo.slurm.release import SlurmDemoError
+def _start_site(site: DemoSite, say: Say) -> None:
+    from hub.demo.site import SiteError
 
-    os.umask(0o022)  # other people's jobs read what it makes
+    os.umask(0o022)  # other people's sessions read what it makes
     try:
         site.start(say)
-    except SlurmDemoError as error:
+    except SiteError as error:
         raise SupervisorError(str(error)) from error
 
 
-async def _close(supervisor: Supervisor, site: SlurmSite | None) -> None:
+async def _close(supervisor: Supervisor, site: DemoSite | None) -> None:
     await supervisor.aclose()
     if site is not None:
         await asyncio.to_thread(site.stop)
@@ -181,7 +181,7 @@ def _proxy(settings: Settings, ports: Ports, environment: Mapping[str, str]) -> 
     found = find_node()
     if found is None:
         raise SupervisorError("Node 20 or newer is missing: run make demo once.")
-    hub = f"http://{HOST}:{ports.hub}"
+    hub = f"http://{settings.hub.bind}:{ports.hub}"
     flags = {
         "--ip": HOST,
         "--port": str(ports.public),

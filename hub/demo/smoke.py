@@ -24,7 +24,7 @@ from hub.demo.supervisor import SupervisorError
 from hub.demo.visitor import VisitError, Visitor
 
 if TYPE_CHECKING:
-    from hub.demo.slurm.site import SlurmSite
+    from hub.demo.site import DemoSite
 
 T = TypeVar("T")
 
@@ -53,9 +53,10 @@ class Plan:
     """What is walked: by whom, where, and what else is looked at."""
 
     walks: tuple[Walk, ...]
-    site: SlurmSite | None = None
+    site: DemoSite | None = None
     running: tuple[Look, ...] = ()
     ended: tuple[Look, ...] = ()
+    with_desktops: bool = False
 
 
 WALKS = (
@@ -93,7 +94,7 @@ class Report:
             self.failures.append(f"{who}: {what}: {found}")
 
 
-_KEPT = {"data", "catalogue", "data-version", "made-on", "lock", "slurm"}
+_KEPT = {"data", "catalogue", "data-version", "made-on", "lock", "slurm", "kubernetes"}
 """What a run leaves to the next: the facility takes a while to make."""
 
 
@@ -132,7 +133,7 @@ async def _smoke(folder: Path, plan: Plan, report: Report) -> None:
     def say(line: str) -> None:
         print(f"        {line}", flush=True)
 
-    async with running_demo(folder, free_ports(), say, plan.site, with_desktops=False) as demo:
+    async with running_demo(folder, free_ports(), say, plan.site, with_desktops=plan.with_desktops) as demo:
         print(f"        {demo.url}", flush=True)
         walks = [_walk(demo, walk, plan, report) for walk in plan.walks]
         for outcome in await asyncio.gather(*walks, return_exceptions=True):

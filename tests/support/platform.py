@@ -32,7 +32,7 @@ from tests.support import loopwatch
 from tests.support.required import require
 
 if TYPE_CHECKING:
-    from hub.demo.slurm.site import SlurmSite
+    from hub.demo.site import DemoSite
 
 T = TypeVar("T")
 
@@ -73,7 +73,7 @@ class Platform:
         state: Path,
         overrides: Mapping[str, Mapping[str, Any]] | None = None,
         *,
-        site: SlurmSite | None = None,
+        site: DemoSite | None = None,
         desktops: bool = False,
     ) -> None:
         require((SESSION_ENVIRONMENT / "bin/jupyterhub-singleuser").exists(), "the notebook environment")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from hub.demo.site import SiteError
+
 ReleaseName = Literal["22.05", "24.11", "26.05"]
 
 PACKAGES = (
@@ -36,7 +38,7 @@ PROGRAMS = (
 """What the packages install that a cluster starts."""
 
 
-class SlurmDemoError(Exception):
+class SlurmDemoError(SiteError):
     """The cluster cannot be made or does not answer; the text says why."""
 
 

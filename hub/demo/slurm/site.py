@@ -54,6 +54,11 @@ class SlurmSite:
         self._has_image = has_image
         self._image: NodeImage | None = None
 
+    @property
+    def place(self) -> str:
+        """A place of the profiles for everyday work."""
+        return "cpu"
+
     def start(self, say: Callable[[str], None]) -> None:
         """Start the cluster and make what its jobs need. Blocking.
 
