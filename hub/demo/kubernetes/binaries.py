@@ -1,0 +1,136 @@
+"""The programs of a cluster, built from Go modules: Debian has none of them, or too old ones.
+
+They are built once into the cache (``make kubernetes``), in ten minutes of two processors. Each
+folder of ``modules`` has the ``go.mod`` and ``go.sum`` that say exactly what is built; the hash of
+all of them names the result, so that another checkout with the same files finds it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from hub.demo.kubernetes.archives import write_archive
+from hub.demo.kubernetes.configuration import PAUSE_IMAGE
+from hub.demo.kubernetes.errors import KubernetesDemoError
+from hub.demo.slurm.release import cache_folder
+from hub.demo.slurm.root import locked
+
+VERSION = "1.36.4"
+MODULES = Path(__file__).parent / "modules"
+PAUSE_ARCHIVE = "pause.tar"
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A folder of `MODULES` and what is built of it: packages, or its own main program."""
+
+    name: str
+    packages: tuple[str, ...] = (".",)
+    flags: tuple[str, ...] = ()
+    linked: str = ""
+
+
+_COMMANDS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")
+_CONTAINERD = ("containerd", "containerd-shim-runc-v2", "ctr")
+
+BUILT = (
+    Module("etcd"),
+    Module("pause"),
+    Module(
+        "kubernetes",
+        tuple(f"k8s.io/kubernetes/cmd/{name}" for name in _COMMANDS),
+        # Parts that compare versions take an unset one for an ancient release.
+        linked=f" -X k8s.io/component-base/version.gitVersion=v{VERSION}",
+    ),
+    Module(
+        "containerd",
+        tuple(f"github.com/containerd/containerd/v2/cmd/{name}" for name in _CONTAINERD),
+        ("-tags=no_btrfs,no_devmapper,no_zfs",),
+    ),
+    Module("coredns", ("github.com/coredns/coredns",)),
+    Module("kwok", ("sigs.k8s.io/kwok/cmd/kwok",)),
+)
+
+PROGRAMS = ("etcd", "pause", *_COMMANDS, *_CONTAINERD, "coredns", "kwok")
+"""Names of the built programs."""
+
+
+def kubernetes_binaries(cache: Path | None = None) -> Path | None:
+    """Folder of the built programs and the archive of the pause image; None if it has not been built."""
+    folder = (cache or cache_folder()) / _name()
+    return folder if folder.exists() else None
+
+
+def build_kubernetes(cache: Path | None = None) -> Path:
+    """Build the programs if the cache has none; returns their folder. Blocking: minutes.
+
+    What Go downloads stays where Go keeps it; what it compiles (5 GB) is removed.
+
+    Raises
+    ------
+    KubernetesDemoError
+        If Go is missing or a step fails; the end of the log is in the text.
+    """
+    folder = cache or cache_folder()
+    with locked(folder, f"kubernetes-{VERSION}"):
+        if (found := kubernetes_binaries(folder)) is not None:
+            return found
+        if shutil.which("go") is None:
+            raise KubernetesDemoError("To build Kubernetes, go must be installed.")
+        part = folder / f".{_name()}.part"
+        shutil.rmtree(part, ignore_errors=True)
+        made = part / "made"
+        made.mkdir(parents=True)
+        environment = {
+            **os.environ,
+            "CGO_ENABLED": "0",
+            "GOCACHE": str(part / "compiled"),
+            "GOFLAGS": "-mod=readonly -modcacherw -buildvcs=false",
+            "GOTOOLCHAIN": "local",
+            "GOWORK": "off",
+        }
+        for module in BUILT:
+            _build(module, made, part / "build.log", environment)
+        write_archive(
+            made / PAUSE_ARCHIVE,
+            PAUSE_IMAGE,
+            {"/bin/pause": made / "pause"},
+            command=("/bin/pause",),
+            machine=os.uname().machine,
+        )
+        prefix = folder / _name()
+        made.rename(prefix)
+        shutil.rmtree(part)
+        return prefix
+
+
+def _name() -> str:
+    """Name of the folder; whatever changes a program changes it."""
+    digest = hashlib.sha256(repr(BUILT).encode())
+    for path in sorted(MODULES.glob("*/*")):
+        digest.update(f"{path.relative_to(MODULES)}\n".encode() + path.read_bytes())
+    return f"kubernetes-{VERSION}-{digest.hexdigest()[:12]}"
+
+
+def _build(module: Module, made: Path, log: Path, environment: Mapping[str, str]) -> None:
+    linked = f"-ldflags=-s -w{module.linked}"
+    command = ["go", "build", "-trimpath", linked, *module.flags, "-o", f"{made}/", *module.packages]
+    with log.open("ab") as out:
+        done = subprocess.run(
+            command,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=out,
+            cwd=MODULES / module.name,
+            env=environment,
+        )
+    if done.returncode != 0:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise KubernetesDemoError(f"{module.name} cannot be built. The end of {log}:\n{tail}")

@@ -1,0 +1,260 @@
+"""A whole Kubernetes cluster on one machine: API, scheduler, a node with real containers. Needs root."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TextIO
+
+from hub.demo.kubernetes import addresses
+from hub.demo.kubernetes.api import Api
+from hub.demo.kubernetes.archives import read_archive
+from hub.demo.kubernetes.binaries import PAUSE_ARCHIVE, kubernetes_binaries
+from hub.demo.kubernetes.configuration import CNI_PLUGINS, write_configuration
+from hub.demo.kubernetes.control import Control
+from hub.demo.kubernetes.credentials import make_credentials, write_kubeconfig
+from hub.demo.kubernetes.daemons import PATH, Daemon
+from hub.demo.kubernetes.errors import KubernetesDemoError
+from hub.demo.kubernetes.namespace import Namespace
+from hub.demo.kubernetes.objects import first_objects
+from hub.demo.kubernetes.owner import own
+from hub.demo.kubernetes.specs import ctr, daemon_specs
+from hub.demo.slurm.release import cache_folder
+
+NEEDED = ("runc", "ip", "nft", "conntrack", "nsenter", "unshare")
+"""Programs of Debian packages; see KUBERNETES_PACKAGES in the Makefile."""
+
+_START_S = 90.0
+_TOKEN_S = 12 * 3600
+_REMADE = ("credentials", "configuration", "etcd", "kubelet", "cni", "pods", "containers", "logs")
+
+
+class Cluster(Control):
+    """One cluster with one real node, `node`; its pods are containers of this machine.
+
+    Parameters
+    ----------
+    folder
+        Folder of all that it writes. Everything in it is new at each start, except images.
+    images
+        Folder with containerd's images, kept from one start to the next; by default in ``folder``.
+    wait_s
+        How long to wait for another cluster of this machine to end, as tests do.
+    gpus
+        Number of pretend GPUs that the node offers; nothing is behind them.
+
+    Pods see this machine's folders (``hostPath``), and reach what listens at `host_address` on it.
+    Nothing else of the machine, and nothing outside of it, can be reached from the pods' network.
+    Every process ends, and everything is removed, when the process that started it ends.
+    """
+
+    server = addresses.API_URL
+    server_inside = f"https://kubernetes.default.svc.{addresses.DOMAIN}"
+    node = addresses.NODE_NAME
+    node_address = addresses.NODE
+    host_address = addresses.HOST
+    pod_network = addresses.PODS
+    service_network = addresses.SERVICES
+
+    def __init__(
+        self, folder: Path, *, images: Path | None = None, wait_s: float = 0.0, gpus: int = 4
+    ) -> None:
+        super().__init__(gpus)
+        self.folder = folder.absolute()
+        self._images = (images or self.folder / "containerd").absolute()
+        self._wait_s = wait_s
+        self._held: TextIO | None = None
+        self._importing = threading.Lock()
+
+    @property
+    def kubeconfig(self) -> Path:
+        """How the administrator talks to it."""
+        return self._credentials.kubeconfig("admin")
+
+    @property
+    def ca(self) -> Path:
+        """Certificate of its authority."""
+        return self._credentials.ca
+
+    # Start and stop
+
+    def start(self) -> None:
+        """Start all daemons and wait until the node takes pods. Blocking.
+
+        Raises
+        ------
+        KubernetesDemoError
+            If something is missing, another cluster runs, or a daemon does not come up; nothing is
+            left running then.
+        """
+        if self.is_running:
+            return
+        if os.geteuid() != 0:
+            raise KubernetesDemoError("The demo's Kubernetes must be started by root: it makes containers.")
+        binaries = kubernetes_binaries()
+        if binaries is None:
+            raise KubernetesDemoError("Kubernetes has not been built: run make kubernetes.")
+        if missing := missing_programs():
+            raise KubernetesDemoError(f"Missing: {', '.join(missing)}. Run make kubernetes-packages.")
+        self._held = own(cache_folder() / "kubernetes.lock", self.folder, self._wait_s)
+        try:
+            self._prepare(binaries)
+            self._start_daemons()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End every process of it, and remove all that it has made but its folder. Idempotent."""
+        if self._api is not None:
+            self._api.close()
+            self._api = None
+        namespace, self._namespace = self._namespace, None
+        if namespace is not None:
+            namespace.stop()
+        for daemon in self._daemons.values():
+            daemon.forget()
+        self._daemons = {}
+        if self._held is not None:
+            self._held.close()
+            self._held = None
+
+    def _prepare(self, binaries: Path) -> None:
+        for name in _REMADE:
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+        for path in (self.folder / "logs", self._images):
+            path.mkdir(parents=True, exist_ok=True)
+        self._binaries = binaries
+        self._made = make_credentials(self.folder / "credentials")
+        files = write_configuration(self.folder / "configuration", self._made, _snapshotter(self._images))
+        self._namespace = Namespace(self.folder, self._images, self._held_file.fileno())
+        self._namespace.start()
+        for spec in daemon_specs(binaries, self.folder, files, self._made):
+            self._daemons[spec.name] = Daemon(
+                spec, self._namespace, self.folder / "logs" / f"{spec.name}.log"
+            )
+        self._api = Api(self.ca, self._made.token("admin"))
+
+    def _start_daemons(self) -> None:
+        for name in ("etcd", "kube-apiserver", "containerd"):
+            self._daemons[name].start()
+        with ThreadPoolExecutor(1) as pool:
+            pause = pool.submit(self._import_pause)
+            self.wait_apiserver(_START_S)
+            for name in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns"):
+                self._daemons[name].start()
+            self._daemons["kubelet"].start()
+            for path, body in first_objects():
+                self.api.apply(path, body)
+            pause.result()
+        self.wait_node(is_ready=True, timeout_s=_START_S)
+        self.offer_gpus()
+        self._daemons["kube-controller-manager"].wait(self._has_accounts, "made no service account", _START_S)
+
+    def _import_pause(self) -> None:
+        daemon = self._daemons["containerd"]
+        daemon.wait(lambda: self._ctr("version").returncode == 0, "did not answer", _START_S)
+        self.import_image(self._binaries / PAUSE_ARCHIVE)
+
+    def _has_accounts(self) -> bool:
+        return self.api.answers("/api/v1/namespaces/default/serviceaccounts/default")
+
+    # Images and accounts
+
+    def import_image(self, archive: Path) -> str:
+        """Take an image from an archive (OCI layout in a tar file, of one image). Blocking.
+
+        Returns the image's name by digest, for a pod's ``image`` with ``imagePullPolicy: Never``; its
+        name with the tag works as well.
+
+        Raises
+        ------
+        KubernetesDemoError
+            If it is no such archive or cannot be unpacked.
+        """
+        try:
+            image = read_archive(archive)
+        except (OSError, ValueError) as error:
+            raise KubernetesDemoError(str(error)) from error
+        with self._importing:
+            there = self._checked_ctr("images", "list", "--quiet").split()
+            if image.reference not in there:
+                # Half an import is found and completed by the next: the name by digest comes last.
+                self._checked_ctr("images", "import", str(archive.absolute()))
+            for name in {image.name, image.reference} - set(there):
+                if name != image.name:
+                    self._checked_ctr("images", "tag", "--force", image.name, name)
+        return image.reference
+
+    def kubeconfig_for(self, service_account: str, namespace: str) -> Path:
+        """Write a kubeconfig file with a bound token (TokenRequest) of a service account; returns it."""
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}/token"
+        request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
+        answer = self.api.request("POST", path, {**request, "spec": {"expirationSeconds": _TOKEN_S}})
+        made = self.folder / "credentials" / f"{namespace}.{service_account}.kubeconfig"
+        write_kubeconfig(made, self.ca, answer["status"]["token"], namespace)
+        return made
+
+    def run(self, *argv: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
+        """Run a command on the node: in its network and with its mounts."""
+        return subprocess.run(
+            self._inside.enter(*argv),
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env={"PATH": PATH, "LANG": "C.UTF-8"},
+            cwd="/",
+            timeout=timeout_s,
+        )
+
+    def _ctr(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return self.run(*ctr(self._binaries, *words), timeout_s=1200.0)
+
+    def _checked_ctr(self, *words: str) -> str:
+        done = self._ctr(*words)
+        if done.returncode != 0:
+            raise KubernetesDemoError(f"ctr {' '.join(words)}: {(done.stderr or done.stdout).strip()}")
+        return done.stdout
+
+    @property
+    def _held_file(self) -> TextIO:
+        assert self._held is not None
+        return self._held
+
+
+def missing_programs() -> list[str]:
+    """What of Debian's packages is not installed."""
+    missing = [name for name in NEEDED if shutil.which(name, path=PATH) is None]
+    return [*missing, *([] if (CNI_PLUGINS / "ptp").exists() else ["containernetworking-plugins"])]
+
+
+def _snapshotter(folder: Path) -> str:
+    """Overlayfs, or copies where the disk is itself an overlay, as in some containers."""
+    script = 'cd "$1" && mkdir -p l u w m && mount -t overlay overlay -o lowerdir=l,upperdir=u,workdir=w m'
+    probe = folder / "probe"
+    probe.mkdir(exist_ok=True)
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script, "probe", str(probe)], check=False, capture_output=True
+    )
+    shutil.rmtree(probe, ignore_errors=True)
+    return "overlayfs" if done.returncode == 0 else "native"
+
+
+@contextmanager
+def running_cluster(
+    folder: Path, *, images: Path | None = None, wait_s: float = 0.0, gpus: int = 4
+) -> Iterator[Cluster]:
+    """Run a cluster for as long as the context lasts. Parameters: `Cluster`."""
+    cluster = Cluster(folder, images=images, wait_s=wait_s, gpus=gpus)
+    cluster.start()
+    try:
+        yield cluster
+    finally:
+        cluster.stop()

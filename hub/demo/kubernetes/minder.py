@@ -1,0 +1,208 @@
+"""The cluster's own network, process tree and mounts, and the process that removes them.
+
+All daemons and pods live in one network, one process-id and one mount namespace (namespaces(7)).
+The minder makes them, the link to the machine, its routes and the control groups, and waits for the
+end of its input, a pipe from the program that owns the cluster: however that ends, the minder then
+ends the namespaces and removes the rest. It is run as a program, in a session of its own, and uses
+nothing but Python's own library. What a minder that was itself killed has left, the next removes.
+
+No packet leaves the machine: the network has one link, to the machine, and no default route. On the
+machine a route that refuses the whole range stands behind the link's routes, so that after the link
+has gone nothing goes out by the machine's default route either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+CGROUPS = Path("/sys/fs/cgroup")
+GROUP = "panhub-kubernetes"
+"""Name of the control group at the root of each hierarchy; the kubelet keeps pods below it."""
+
+_KEEPER = """
+set -e
+# As the machine numbers it.
+read -r own _ < /proc/self/stat
+mount -t proc proc /proc
+mount -t tmpfs -o mode=755 tmpfs /run
+# The kubelet would set these parameters of the kernel, which are the machine's: let it find them set.
+for pair in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1 \
+  kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000; do
+  [ -e "/proc/sys/${pair%=*}" ] || continue
+  echo "${pair#*=}" > "/run/${pair##*/}"
+  mount --bind "/run/${pair##*/}" "/proc/sys/${pair%=*}"
+done
+while [ $# -gt 0 ]; do
+  mkdir -p "$1"
+  mount --bind "$1" "$2"
+  shift 2
+done
+echo 1 > /proc/sys/net/ipv4/ip_forward
+echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6
+ip link set lo up
+echo "$own"
+read -r line
+"""
+
+_BOUND = {
+    "kubelet": "/var/lib/kubelet",
+    "cni": "/var/lib/cni",
+    "pods": "/var/log/pods",
+    "containers": "/var/log/containers",
+}
+"""Folders of the cluster's folder that lie over the machine's own inside the namespace."""
+
+
+def main() -> int:
+    """Make all of it, print the first process of the namespaces, and remove it at the input's end."""
+    for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(kind, signal.SIG_IGN)
+    settings = json.loads(sys.argv[1])
+    minder = Minder(Path(settings["folder"]), Path(settings["images"]), settings["addresses"])
+    minder.remove()
+    try:
+        init = minder.make()
+        print(init, flush=True)
+        sys.stdin.buffer.read()
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = getattr(error, "stderr", None) or str(error)
+        print(said.strip().replace("\n", "; "), flush=True)
+        return 1
+    finally:
+        minder.remove()
+    return 0
+
+
+class Minder:
+    """What has to be removed again. ``addresses`` are those of `hub.demo.kubernetes.addresses`."""
+
+    def __init__(self, folder: Path, images: Path, addresses: dict[str, Any]) -> None:
+        self._bound = {folder / name: path for name, path in _BOUND.items()}
+        self._bound[images] = "/var/lib/containerd"
+        self._at = addresses
+        self._keeper: subprocess.Popen[str] | None = None
+        self._made = folder / "made"
+
+    def make(self) -> str:
+        """Make all of it; returns the id of the namespaces' first process."""
+        at = self._at
+        make_groups()
+        _ip("route", "add", "unreachable", at["whole"], "metric", "4096")
+        self._make_folders()
+        command = ["unshare", "--mount", "--propagation", "slave", "--pid", "--net", "--fork", "--kill-child"]
+        bound = [str(word) for pair in self._bound.items() for word in pair]
+        self._keeper = subprocess.Popen(
+            [*command, "bash", "-c", _KEEPER, "keeper", *bound],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self._keeper.stdout is not None
+        assert self._keeper.stderr is not None
+        init = self._keeper.stdout.readline().strip()
+        if not init:
+            raise OSError(f"the namespaces cannot be made: {self._keeper.stderr.read()}")
+        _ip("link", "add", at["link"], "type", "veth", "peer", "name", "eth0", "netns", init)
+        _ip("address", "add", f"{at['host']}/{at['bits']}", "dev", at["link"])
+        _ip("link", "set", at["link"], "up")
+        _inside(init, "address", "add", f"{at['node']}/{at['bits']}", "dev", "eth0")
+        _inside(init, "link", "set", "eth0", "up")
+        # What the node itself sends to a service is routed anew once its packets have an endpoint.
+        _inside(init, "route", "add", at["services"], "dev", "lo", "src", at["node"])
+        for network in (at["pods"], at["services"]):
+            _ip("route", "add", network, "via", at["node"])
+        return init
+
+    def remove(self) -> None:
+        """End every process in the namespaces and remove all that has been made. Never raises."""
+        keeper, self._keeper = self._keeper, None
+        if keeper is not None:
+            keeper.kill()
+            keeper.communicate()
+        for words in (
+            ("link", "delete", self._at["link"]),
+            ("route", "delete", "unreachable", self._at["whole"]),
+        ):
+            with contextlib.suppress(subprocess.CalledProcessError, OSError):
+                _ip(*words)
+        remove_groups()
+        with contextlib.suppress(OSError, ValueError):
+            for name in reversed(json.loads(self._made.read_text())):
+                # Only if nobody has put anything in it meanwhile.
+                with contextlib.suppress(OSError):
+                    Path(name).rmdir()
+            self._made.unlink()
+
+    def _make_folders(self) -> None:
+        made: list[str] = []
+        for name in self._bound.values():
+            path = Path(name)
+            made += [str(parent) for parent in reversed([path, *path.parents]) if not parent.exists()]
+            self._made.write_text(json.dumps(made))
+            path.mkdir(parents=True, exist_ok=True)
+
+
+def hierarchies() -> list[Path]:
+    """Roots of the control groups: one of v2, or one for each controller of v1 and the unified one."""
+    if (CGROUPS / "cgroup.controllers").exists():
+        return [CGROUPS]
+    return [path for path in CGROUPS.iterdir() if not path.is_symlink() and os.path.ismount(path)]
+
+
+def make_groups() -> None:
+    """Make the group below which the kubelet keeps its pods."""
+    for root in hierarchies():
+        group = root / GROUP
+        group.mkdir(exist_ok=True)
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            # A new group of v1 has neither processors nor memory.
+            if (group / name).exists() and (root / name).exists():
+                (group / name).write_text((root / name).read_text())
+        controllers = root / "cgroup.controllers"
+        if controllers.exists():
+            for name in controllers.read_text().split():
+                # Where systemd manages the machine most are there already; some kernels lack some.
+                with contextlib.suppress(OSError):
+                    (root / "cgroup.subtree_control").write_text(f"+{name}")
+
+
+def remove_groups() -> None:
+    """End what is still in the groups, and remove them."""
+    for root in hierarchies():
+        for folder, _, _ in os.walk(root / GROUP, topdown=False):
+            _remove_group(Path(folder))
+
+
+def _remove_group(group: Path) -> None:
+    # The kernel lets go of the last process a little later.
+    for _ in range(100):
+        with contextlib.suppress(OSError):
+            for pid in (group / "cgroup.procs").read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+        with contextlib.suppress(OSError):
+            group.rmdir()
+        if not group.exists():
+            return
+        time.sleep(0.02)
+
+
+def _ip(*words: str) -> None:
+    subprocess.run(["ip", *words], check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+def _inside(init: str, *words: str) -> None:
+    command = ["nsenter", f"--target={init}", "--net", "--", "ip", *words]
+    subprocess.run(command, check=True, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

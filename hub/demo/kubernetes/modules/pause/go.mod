@@ -1,0 +1,3 @@
+module panhub.invalid/pause
+
+go 1.26.0
