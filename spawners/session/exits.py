@@ -18,6 +18,9 @@ NO_VIEW = 85
 NO_HOME = 86
 WRONG_JOB = 87
 NO_DESKTOP = 88
+TIME_LIMIT = 89
+OUT_OF_MEMORY = 90
+"""Of pods: a scheduler says these itself."""
 
 SENTENCES = {
     REFUSED: "Its working folder could not be used.",
@@ -30,6 +33,8 @@ SENTENCES = {
     NO_HOME: "Its home folder cannot be used on the node.",
     WRONG_JOB: "Its job was not submitted as it should be, or runs as somebody else.",
     NO_DESKTOP: "A desktop cannot be shown on the node: programs for it are not installed there.",
+    TIME_LIMIT: "It reached the end of its time.",
+    OUT_OF_MEMORY: "Its server needed more memory than it had, and was ended.",
     126: "The Python that starts sessions cannot be run on the node.",
     127: "A program that starts sessions is missing on the node.",
 }

@@ -26,17 +26,34 @@ _SEND_LOG_S = 10.0
 _GRACE_S = 30.0
 """What a server may take to end after SIGTERM; Slurm's KillWait (30 s by default) may be shorter."""
 
+_LOOK_AT_TIME_S = 5.0
+
 _LAST_WORD_S = 3.0
 """For the last lines of the log, within what Slurm leaves a job to end."""
 
 
-class Minder:
-    """Looks after one server. Make it first: from then on a request to end is noticed."""
+def _ignore_ends() -> None:
+    """Slurm asks all processes of a job to end: bubblewrap must not, before the server in it has."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
-    def __init__(self) -> None:
+
+class Minder:
+    """Looks after one server. Make it first: from then on a request to end is noticed.
+
+    ``prepare`` is called in the new process before it becomes the session. ``is_over`` is asked every few
+    seconds whether the session's time is over, and ends it then: for places whose scheduler does not.
+    """
+
+    def __init__(
+        self, prepare: Callable[[], None] = _ignore_ends, is_over: Callable[[], bool] | None = None
+    ) -> None:
         self._wakeup = wake_on_signals(self._end)
         self._end_at: float | None = None
         self._session: FirstProcess | None = None
+        self._prepare = prepare
+        self._is_over = is_over
+        self.was_over = False
+        """Whether the session was ended because its time was over."""
 
     @property
     def is_ending(self) -> bool:
@@ -63,7 +80,7 @@ class Minder:
         With ``view`` the first word of the command is bubblewrap, and these are its arguments.
         ``has_started`` is called once the process runs: no thread may be started before it was forked.
         """
-        self._session = session = FirstProcess.start(command, view, stdin, os.environ, _ignore_ends)
+        self._session = session = FirstProcess.start(command, view, stdin, os.environ, self._prepare)
         if self.is_ending:  # the request came before there was anybody to tell
             session.tell(signal.SIGTERM)
         has_started()
@@ -72,16 +89,16 @@ class Minder:
         return session.code
 
     def _pause_s(self) -> float | None:
-        return None if self._end_at is None else max(0.1, self._end_at - time.monotonic())
+        if self._end_at is None:
+            return None if self._is_over is None else _LOOK_AT_TIME_S
+        return max(0.1, self._end_at - time.monotonic())
 
     def _press(self) -> None:
+        if self._end_at is None and self._is_over is not None and self._is_over():
+            self.was_over = True
+            self._end()
         if self._session is not None and self._end_at is not None and time.monotonic() > self._end_at:
             self._session.tell(signal.SIGKILL)
-
-
-def _ignore_ends() -> None:
-    """Slurm asks all processes of a job to end: bubblewrap must not, before the server in it has."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 class Correspondent:
@@ -91,6 +108,8 @@ class Correspondent:
         self._engine = engine
         self._log = log
         self._shared = shared
+        self.deadline: float | None = None
+        """Until when the session may run, as the engine said last [s since the epoch]."""
         self._sent: list[str] = []
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -117,6 +136,7 @@ class Correspondent:
         except (OSError, ValueError, KeyError):  # the engine is not there just now, or is not itself
             return 30.0
         if deadline is not None:
+            self.deadline = deadline
             new = self._shared / ".deadline"
             new.write_text(f"{deadline:.3f}\n", encoding="ascii")
             new.replace(self._shared / "deadline")

@@ -55,7 +55,13 @@ _PATH = "/usr/local/bin:/usr/bin:/bin"
 
 
 def start_specification(
-    job: NodeJob, spec: Mapping[str, Any], view: NodeView, environment: Mapping[str, str], *, host: str
+    job: NodeJob,
+    spec: Mapping[str, Any],
+    view: NodeView,
+    environment: Mapping[str, str],
+    *,
+    host: str,
+    port: int | None = None,
 ) -> dict[str, Any]:
     """Standard input of ``start.py``; see there."""
     size, is_image = spec["size"], view.kind == "apptainer"
@@ -85,7 +91,7 @@ def start_specification(
             cpus=size["cpus"],
             memory_mib=size["memory_mib"],
             has_own_view=view.kind != "links",
-            path=f"{view.session_shared}/bin:{path}",
+            path=path if view.kind == "pod" else f"{view.session_shared}/bin:{path}",
             python_path="" if is_image else environment.get("PYTHONPATH", ""),
         ),
         "inherited": ["LD_LIBRARY_PATH"] if is_image else [],
@@ -102,6 +108,7 @@ def start_specification(
         "report_secret": session_secret(job.token, job.launch_id),
         "dies_with_parent": view.kind == "links",
         "host": host,
+        "port": port,
         "kernels": f"{view.jupyter}/kernels",
         "desktop": desktop(spec, view) if spec.get("interface") == "desktop" else None,
     }

@@ -85,8 +85,9 @@ def for_server(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def node_name() -> str:
-    """Name of this node, as Slurm has it."""
-    return os.environ.get("SLURMD_NODENAME") or os.uname().nodename
+    """Name of this node, as its scheduler has it."""
+    names = map(os.environ.get, ("SLURMD_NODENAME", "PANHUB_NODE_NAME"))
+    return next(filter(None, names), os.uname().nodename)
 
 
 def time_zone(link: Path = Path("/etc/localtime")) -> str:

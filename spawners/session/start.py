@@ -13,6 +13,8 @@ view, with its specification as one JSON object on standard input:
     IPv4 address on which the server listens, where the proxy reaches it: the loopback on one machine,
     on a node its address in the site's network; ``0.0.0.0`` only where the site says so. Whoever
     reaches it there meets JupyterHub's login: the server answers only to the session's person.
+``port``
+    Port on which it listens, where the place has one for all (a pod's own address); null: any free one.
 ``kernels``
     Folder for kernels of the person's own environments (`spawners.session.kernels`), or null.
 ``desktop``
@@ -181,6 +183,7 @@ class Session:
         self._environment: dict[str, str] = {**spec["environment"], **inherited}
         self._host: str = spec["host"]
         self._address = _LOOPBACK if self._host == _ANY else self._host
+        self._given_port: int | None = spec.get("port")
         self._kernels: str | None = spec["kernels"]
         self._home: str = spec["home"]
         self._dies_with_parent: bool = spec["dies_with_parent"]
@@ -234,7 +237,7 @@ class Session:
         return False
 
     def _start(self) -> None:
-        self.port = free_port(self._host)
+        self.port = self._given_port or free_port(self._host)
         environment = {
             **self._environment,
             "JUPYTERHUB_SERVICE_URL": f"http://{self._host}:{self.port}{self.base_path}",

@@ -1,0 +1,77 @@
+"""By which volume does a pod have a folder of the site's storage?
+
+Pure. One volume stands for each entry of ``storage`` that a session needs, and every mount shows
+one folder of it (``subPath``), so that exactly the granted paths are there. The kubelet opens a
+sub-path without following links out of its volume.
+
+A sub-path that is missing would be made by the kubelet, as root. It never comes to that: the engine
+looks for every granted folder when it plans (`hub.access.mounts.present`), homes are made with the
+account, and a volume of which only read-only mounts are taken is itself read-only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Any
+
+from spawners.kubernetes.settings import (
+    ClaimSource,
+    HostSource,
+    KubernetesClusterSettings,
+    NfsSource,
+    StorageSettings,
+)
+from spawners.plan import LaunchPlan
+
+
+@dataclass(frozen=True, slots=True)
+class Located:
+    """A folder of the site as pods have it: ``sub_path`` of the volume behind entry ``index`` of `storage`.
+
+    ``sub_path`` is relative; ``.`` is the whole volume.
+    """
+
+    index: int
+    entry: StorageSettings
+    sub_path: PurePosixPath
+
+    @property
+    def volume(self) -> str:
+        """Name of the volume in a pod."""
+        return f"storage-{self.index}"
+
+
+def locate(path: PurePosixPath, storage: Sequence[StorageSettings]) -> Located | None:
+    """Where a folder is, by the innermost entry that contains it; None if no entry does."""
+    if not path.is_absolute() or ".." in path.parts:
+        return None
+    within = [(index, entry) for index, entry in enumerate(storage) if path.is_relative_to(entry.path)]
+    if not within:
+        return None
+    index, entry = max(within, key=lambda item: len(item[1].path.parts))
+    below = path.relative_to(entry.path)
+    if isinstance(entry.source, ClaimSource):
+        below = entry.source.sub_path / below
+    return Located(index, entry, below)
+
+
+def missing(plan: LaunchPlan, cluster: KubernetesClusterSettings) -> tuple[PurePosixPath, ...]:
+    """Folders of the plan, the home among them, that no pod of the cluster can have."""
+    needed = dict.fromkeys((plan.account.home, *(mount.source for mount in plan.mounts)))
+    return tuple(path for path in needed if locate(path, cluster.storage) is None)
+
+
+def volume(located: Located, *, is_read_only: bool) -> dict[str, Any]:
+    """The volume of a pod, as Kubernetes has it."""
+    more: dict[str, Any] = {"readOnly": True} if is_read_only else {}
+    match located.entry.source:
+        case ClaimSource(claim=claim):
+            source = {"persistentVolumeClaim": {"claimName": claim, **more}}
+        case NfsSource(server=server, export=export):
+            source = {"nfs": {"server": server, "path": str(export), **more}}
+        case HostSource(path=path):
+            # `Directory`: a node on which it is not mounted must not get an empty folder in its place.
+            source = {"hostPath": {"path": str(path), "type": "Directory"}}
+    return {"name": located.volume, **source}
