@@ -40,6 +40,8 @@ def configure(c: Any, settings: Settings) -> None:
     c.JupyterHub.db_url = settings.hub.database
     c.JupyterHub.cookie_secret_file = str(settings.hub.cookie_secret_file)
     c.JupyterHub.hub_bind_url = f"http://{settings.hub.bind}:{settings.hub.port}/hub/"
+    if settings.hub.address is not None:
+        c.JupyterHub.hub_connect_url = f"{settings.hub.url}/hub/"
     c.JupyterHub.bind_url = settings.site.public_url
     c.JupyterHub.public_url = settings.site.public_url
 
@@ -69,6 +71,8 @@ def configure(c: Any, settings: Settings) -> None:
     c.PanSpawner.start_timeout = _WORST_QUEUE_S
     c.PanSpawner.http_timeout = 120
     c.PanSpawner.env_keep = []
+    if settings.hub.session_url is not None:
+        c.PanSpawner.hub_connect_url = settings.hub.session_url
     c.JupyterHub.allow_named_servers = True
     c.JupyterHub.concurrent_spawn_limit = 0
     # Every start that waits, in a queue too, holds a connection to the engine: 100 would be the most.

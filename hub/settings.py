@@ -13,7 +13,15 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from hub.access.policy import AccessPolicy
 from hub.desktop.settings import DesktopSettings
@@ -30,6 +38,9 @@ SERVICE_PREFIX = "/services/panhub"
 SERVICE_NAME = "panhub"
 SERVICE_CLIENT_ID = "service-panhub"
 HUB_PREFIX = "/hub"
+
+Address = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9:]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9:])?$")]
+"""Name or address of a machine, as in a URL but without brackets."""
 
 
 class ConfigError(Exception):
@@ -65,6 +76,11 @@ class ServiceSettings(Closed):
     """The engine's process."""
 
     bind: str = Field(default="127.0.0.1", description="Address to listen on; the proxy must reach it.")
+    address: Address | None = Field(
+        default=None,
+        description="Name or address at which hub, tunnel and proxy reach it, where `bind` is all addresses "
+        "(another machine, a pod); null takes `bind`.",
+    )
     port: int = Field(default=8002, ge=1, le=65535, description="Port to listen on.")
     internal_secret_file: Path = Field(
         description="File with the secret by which the hub speaks to the service."
@@ -80,14 +96,24 @@ class ServiceSettings(Closed):
     @property
     def url(self) -> str:
         """Base URL of the service on its own port."""
-        return f"http://{self.bind}:{self.port}"
+        return f"http://{_host(self.address or self.bind)}:{self.port}"
 
 
 class HubSettings(Closed):
     """The JupyterHub process and its proxy."""
 
     bind: str = Field(default="127.0.0.1", description="Address the hub listens on.")
+    address: Address | None = Field(
+        default=None,
+        description="Name or address at which service, tunnel and proxy reach it, where `bind` is all "
+        "addresses; null takes `bind`.",
+    )
     port: int = Field(default=8081, ge=1, le=65535, description="Port the hub listens on.")
+    session_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/?#@]+$",
+        description="Base URL at which sessions reach the hub, without a path; null takes address and port.",
+    )
     database: str = Field(
         default="sqlite:///jupyterhub.sqlite", description="The hub's own database; never ours."
     )
@@ -102,7 +128,12 @@ class HubSettings(Closed):
     @property
     def api_url(self) -> str:
         """Base URL of the hub's REST API."""
-        return f"http://{self.bind}:{self.port}{HUB_PREFIX}/api"
+        return f"{self.url}{HUB_PREFIX}/api"
+
+    @property
+    def url(self) -> str:
+        """Base URL of the hub on its own port, without its prefix."""
+        return f"http://{_host(self.address or self.bind)}:{self.port}"
 
 
 class DatabaseSettings(Closed):
@@ -263,6 +294,11 @@ def read_secret(path: Path) -> str:
     if len(value) < 16:
         raise ConfigError(f"{path}: a secret needs at least 16 characters")
     return value
+
+
+def _host(address: str) -> str:
+    """An address as URLs have it: IPv6 in brackets."""
+    return f"[{address}]" if ":" in address else address
 
 
 def _absolute(value: Any, base: Path) -> Any:

@@ -12,8 +12,10 @@ _ANY = frozenset({"0.0.0.0", "::", ""})  # noqa: S104 - compared with, not liste
 
 def hub_url(settings: Settings) -> str:
     """Address of the hub's API as JupyterHub tells it to sessions: its own name where it listens on all."""
-    host = socket.gethostname() if settings.hub.bind in _ANY else settings.hub.bind
-    return f"http://{_bracketed(host)}:{settings.hub.port}{HUB_PREFIX}/api/"
+    if settings.hub.session_url is not None:
+        return f"{settings.hub.session_url}{HUB_PREFIX}/api/"
+    bind = socket.gethostname() if settings.hub.bind in _ANY else settings.hub.bind
+    return f"http://{_bracketed(settings.hub.address or bind)}:{settings.hub.port}{HUB_PREFIX}/api/"
 
 
 def report_url(settings: Settings, cluster: ClusterSettings) -> str:

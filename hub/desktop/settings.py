@@ -138,6 +138,11 @@ class DesktopSettings(Closed):
     """The tunnel and its rules. Without this section there are no desktops."""
 
     bind: str = Field(default="127.0.0.1", description="Address to listen on; the proxy must reach it.")
+    address: Host | None = Field(
+        default=None,
+        description="Name or address at which the proxy reaches it, where `bind` is all addresses; null "
+        "takes `bind`.",
+    )
     port: int = Field(default=8004, ge=1, le=65535, description="Port to listen on.")
     secret_file: Path = Field(description="File with the secret by which the tunnel speaks to the service.")
     service_token_file: Path = Field(description="File with the tunnel's token for the hub's API.")
@@ -171,4 +176,5 @@ class DesktopSettings(Closed):
     @property
     def url(self) -> str:
         """Base URL of the tunnel on its own port."""
-        return f"http://{self.bind}:{self.port}"
+        host = self.address or self.bind
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
