@@ -12,6 +12,9 @@ import pytest
 from tests.support.loopwatch import LoopWatch
 
 UNIT = Path(__file__).parent / "unit"
+SHARED = ("kubernetes", "slurm")
+"""Rooms whose tests share a cluster: it is enough to start one of each."""
+
 WATCH = pytest.StashKey[LoopWatch]()
 
 
@@ -25,7 +28,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With several workers: begin with what takes longest."""
     if hasattr(config, "workerinput"):
-        items.sort(key=lambda item: (item.nodeid.startswith("tests/unit/"), _room(item.nodeid) != "slurm"))
+        items.sort(key=lambda item: (item.nodeid.startswith("tests/unit/"), _room(item.nodeid) not in SHARED))
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -43,8 +46,10 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def _room(nodeid: str) -> str:
     """Folder of a test; all that needs a Slurm is one room, since each would start its own."""
     path = nodeid.partition("::")[0]
-    if "slurm" in path and not path.startswith("tests/unit/"):
-        return "slurm"
+    if not path.startswith("tests/unit/"):
+        for cluster in SHARED:
+            if cluster in path:
+                return cluster
     return "/".join(path.split("/")[:3])
 
 

@@ -84,6 +84,17 @@ class Control:
         self.wait_node(is_ready=True)
         self.offer_gpus()
 
+    def reset(self) -> None:
+        """Bring everything back: daemons run, the node takes pods and is the only one."""
+        for daemon in self._daemons.values():
+            daemon.thaw()
+            daemon.start()
+        self.wait_apiserver()
+        self.wait_node(is_ready=True)
+        self.offer_gpus()
+        if "kwok" in self._daemons:
+            self.remove_nodes()
+
     def wait_apiserver(self, timeout_s: float = _WAIT_S) -> None:
         """Wait until the API server is ready."""
         self.daemon("kube-apiserver").wait(lambda: self.api.answers("/readyz"), "was not ready", timeout_s)

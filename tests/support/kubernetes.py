@@ -1,0 +1,156 @@
+"""A Kubernetes cluster for tests: one for the whole run, a namespace for each test.
+
+Import the fixtures into a ``conftest.py``. All tests with "kubernetes" in their path run in one worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hub.demo.kubernetes.archives import write_archive
+from hub.demo.kubernetes.binaries import kubernetes_binaries
+from hub.demo.kubernetes.cluster import Cluster, missing_programs, running_cluster
+from hub.demo.kubernetes.errors import KubernetesDemoError
+from tests.support.required import require, require_program
+
+BUSYBOX = "localhost/busybox:1"
+_COMMANDS = (
+    "sh",
+    "sleep",
+    "id",
+    "cat",
+    "ls",
+    "echo",
+    "touch",
+    "mkdir",
+    "httpd",
+    "wget",
+    "nslookup",
+    "nc",
+    "tail",
+    "dd",
+)
+_OTHERS_S = 1800.0
+"""How long to wait for the cluster of another checkout: it is a whole run of these tests."""
+
+_NUMBERS = itertools.count(1)
+
+
+def require_kubernetes() -> None:
+    """Go on only if this machine can run a cluster."""
+    require(os.geteuid() == 0, "root: Kubernetes makes containers")
+    missing = missing_programs()
+    require(not missing, f"{', '.join(missing)} (make kubernetes-packages)")
+    require(kubernetes_binaries(), "Kubernetes (make kubernetes; needs Go)")
+    require_program("busybox", package="busybox-static")
+    probe = ["unshare", "--mount", "--net", "--pid", "--fork", "mount", "-t", "tmpfs", "tmpfs", "/run"]
+    done = subprocess.run(probe, check=False, capture_output=True)
+    require(done.returncode == 0, "namespaces of mounts and networks: a privileged container, or a machine")
+
+
+@contextmanager
+def own_cluster() -> Iterator[Cluster]:
+    """A cluster, in a folder with a short path; it waits until no other runs on the machine."""
+    require_kubernetes()
+    folder = Path(tempfile.mkdtemp(prefix="panhub-k8s-"))
+    try:
+        with running_cluster(folder, wait_s=_OTHERS_S) as cluster:
+            yield cluster
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """The cluster of this run. Use `restored_cluster` to break something."""
+    with own_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def restored_cluster(cluster: Cluster) -> Iterator[Cluster]:
+    """The same; afterwards all its daemons run, the node takes pods and is the only one."""
+    yield cluster
+    cluster.reset()
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A new namespace, deleted after the test."""
+    with own_namespace(cluster) as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def module_namespace(cluster: Cluster) -> Iterator[str]:
+    """A new namespace for a module's tests."""
+    with own_namespace(cluster) as name:
+        yield name
+
+
+@contextmanager
+def own_namespace(cluster: Cluster) -> Iterator[str]:
+    """A new namespace in which pods can be made; it is deleted, not waited for."""
+    name = f"test-{os.getpid()}-{next(_NUMBERS)}"
+    path = f"/api/v1/namespaces/{name}"
+    cluster.api.apply(path, {"apiVersion": "v1", "kind": "Namespace"})
+    # Until then no pod is admitted.
+    wait(lambda: cluster.api.answers(f"{path}/serviceaccounts/default"), "the namespace has no account")
+    try:
+        yield name
+    finally:
+        with contextlib.suppress(KubernetesDemoError):
+            cluster.api.request("DELETE", f"{path}/pods", {"gracePeriodSeconds": 0})
+            cluster.api.request("DELETE", path)
+
+
+@pytest.fixture(scope="session")
+def busybox(cluster: Cluster) -> str:
+    """Image with nothing but busybox, by digest: for pods that need no Python."""
+    archive = cluster.folder / "busybox.tar"
+    links = {f"/bin/{name}": "busybox" for name in _COMMANDS}
+    program = Path(require_program("busybox", package="busybox-static"))
+    write_archive(
+        archive,
+        BUSYBOX,
+        {"/bin/busybox": program},
+        command=("/bin/sh",),
+        links=links,
+        machine=os.uname().machine,
+    )
+    return cluster.import_image(archive)
+
+
+def wait(is_so: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
+    """Wait until something is so; a failure says ``what``."""
+    deadline = time.monotonic() + timeout_s
+    while not is_so():
+        if time.monotonic() > deadline:
+            pytest.fail(f"after {timeout_s:g} s {what}")
+        time.sleep(0.05)
+
+
+def wait_pod(
+    cluster: Cluster, namespace: str, name: str, *phases: str, timeout_s: float = 60.0
+) -> dict[str, Any]:
+    """Wait until a pod is in one of the phases (``Running``); returns it."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        pod = cluster.api.request("GET", f"/api/v1/namespaces/{namespace}/pods/{name}")
+        if pod["status"].get("phase") in phases:
+            return pod
+        if time.monotonic() > deadline:
+            pytest.fail(f"after {timeout_s:g} s the pod is not {' or '.join(phases)}: {pod['status']}")
+        time.sleep(0.1)
