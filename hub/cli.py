@@ -75,8 +75,14 @@ def _add_demo(commands: Any) -> None:
     demo.add_argument(
         "--state", type=Path, help="folder of the demo (default build/demo, with --slurm in /var/lib)"
     )
-    demo.add_argument(
+    where = demo.add_mutually_exclusive_group()
+    where.add_argument(
         "--slurm", action="store_true", help="run sessions on a Slurm of its own (Debian, root)"
+    )
+    where.add_argument(
+        "--kubernetes",
+        action="store_true",
+        help="run sessions in pods of a Kubernetes of its own (Debian, root; after make kubernetes)",
     )
     demo.add_argument("--logs", action="store_true", help="print the logs of all processes")
 
@@ -86,7 +92,9 @@ def _add_smoke(commands: Any) -> None:
     smoke.add_argument(
         "--state", type=Path, help="folder of the run (default build/smoke, with --slurm in /var/lib)"
     )
-    smoke.add_argument("--slurm", action="store_true", help="on a Slurm of its own (Debian, root)")
+    where = smoke.add_mutually_exclusive_group()
+    where.add_argument("--slurm", action="store_true", help="on a Slurm of its own (Debian, root)")
+    where.add_argument("--kubernetes", action="store_true", help="on a Kubernetes of its own (Debian, root)")
     smoke.add_argument(
         "--desktop", action="store_true", help="the way of a desktop instead: typing, guests, outsiders"
     )
@@ -111,8 +119,7 @@ def _demo(options: argparse.Namespace) -> int:
         print(note)
     try:
         state = _state(options, "demo")
-        site = _site(state) if options.slurm else None
-        asyncio.run(run_demo(state, ports, with_logs=options.logs, site=site))
+        asyncio.run(run_demo(state, ports, with_logs=options.logs, site=_site(options, state)))
     except SupervisorError as error:
         return _fail(str(error))
     return 0
@@ -124,32 +131,43 @@ def _smoke(options: argparse.Namespace) -> int:
     if options.desktop:
         return _smoke_desktop(options)
     state = _state(options, "smoke")
-    if not options.slurm:
-        return run_smoke(state)
-    from hub.demo.slurm.smoke import slurm_plan
+    if options.kubernetes:
+        from hub.demo.kubernetes.smoke import kubernetes_plan
 
-    return run_smoke(state, slurm_plan(state))
+        return run_smoke(state, kubernetes_plan(state))
+    if options.slurm:
+        from hub.demo.slurm.smoke import slurm_plan
+
+        return run_smoke(state, slurm_plan(state))
+    return run_smoke(state)
 
 
 def _smoke_desktop(options: argparse.Namespace) -> int:
     from hub.demo.desktopsmoke import run_desktop_smoke
 
     state = _state(options, "smoke-desktop")
-    return run_desktop_smoke(state, _site(state) if options.slurm else None)
+    return run_desktop_smoke(state, _site(options, state))
 
 
 def _state(options: argparse.Namespace, name: str) -> Path:
     """Folder of a demo. On Slurm other people's jobs read parts of it, so it lies where they may pass."""
     base = Path("/var/lib/panhub-demo") if options.slurm else Path("build")
-    path: Path = options.state or base / name
+    # What belongs to whom in it is not the same for sessions in pods.
+    path: Path = options.state or base / (f"{name}-kubernetes" if options.kubernetes else name)
     return path.absolute()
 
 
-def _site(state: Path) -> Any:
-    from hub.demo.slurm.apptainer import apptainer_prefix
-    from hub.demo.slurm.site import SlurmSite
+def _site(options: argparse.Namespace, state: Path) -> Any:
+    if options.kubernetes:
+        from hub.demo.kubernetes.site import KubernetesSite
 
-    return SlurmSite(state, has_image=apptainer_prefix() is not None)
+        return KubernetesSite(state)
+    if options.slurm:
+        from hub.demo.slurm.apptainer import apptainer_prefix
+        from hub.demo.slurm.site import SlurmSite
+
+        return SlurmSite(state, has_image=apptainer_prefix() is not None)
+    return None
 
 
 def _serve(options: argparse.Namespace) -> int:

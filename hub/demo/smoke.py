@@ -275,6 +275,7 @@ async def _refusals(demo: Demo, report: Report) -> None:
             (industrial, "other people's data is refused", secret, "not_found_or_not_entitled"),
             (outsider, "99 days are refused", {"walltime_s": 99 * 86400}, "invalid_request"),
             (outsider, "a whole day is refused by the profile", {"walltime_s": 86400}, "walltime_exceeded"),
+            (outsider, "more than the quota has left is refused", {"walltime_s": 8 * 3600}, "quota_exceeded"),
             (outsider, "an unknown profile is refused", {"profile": "root"}, "profile_unknown"),
             (outsider, "a stray key is refused", {"cpus": 9999}, "invalid_request"),
         ]

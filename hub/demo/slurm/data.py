@@ -7,7 +7,7 @@ inside runs outside of any view: there, these permissions are the last line. Blo
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -24,8 +24,12 @@ from hub.demo.slurm.release import SlurmDemoError
 _BITS = {Right.READ: "rX", Right.WRITE: "rwX"}
 
 
-def share_data(data_root: Path, catalogue: Path, now: datetime) -> None:
+def share_data(
+    data_root: Path, catalogue: Path, now: datetime, *, names: Mapping[str, str] | None = None
+) -> None:
     """Give each of the demo's people what the access table gives them, and nobody else anything.
+
+    ``names`` says how setfacl(1) calls them; by default by their accounts of this machine.
 
     Raises
     ------
@@ -44,19 +48,20 @@ def share_data(data_root: Path, catalogue: Path, now: datetime) -> None:
             folder.chmod(0o755)
         for area in ESRF_V3.areas:
             if (root / area.name).is_dir():
-                entries = _entries(index, investigation, area.kind, now, policy)
-                _set_acl(root / area.name, list(entries))
+                rights = _rights(index, investigation, area.kind, now, policy)
+                entries = [f"u:{(names or {}).get(name, name)}:{bits}" for name, bits in rights]
+                _set_acl(root / area.name, entries)
 
 
-def _entries(
+def _rights(
     index: Index, investigation: Investigation, kind: AreaKind, now: datetime, policy: AccessPolicy
-) -> Iterator[str]:
+) -> Iterator[tuple[str, str]]:
     for person in PEOPLE:
         instruments = frozenset(found.id for found in index.instruments_of.get(person.user_id, ()))
         subject = Subject(person.user_id, scientist_of=instruments)
         right = decide(subject, investigation, now=now, policy=policy).right(kind)
         if right is not Right.NONE:
-            yield f"u:{person.username}:{_BITS[right]}"
+            yield person.username, _BITS[right]
 
 
 def _set_acl(folder: Path, entries: list[str]) -> None:
