@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import PurePosixPath
 
 from profiles.base import SOONEST
 from profiles.gates import Subject, is_allowed, why_not
 from profiles.loader import Profiles
 from profiles.models import ProfileEntry
+from profiles.places import EITHER
 from profiles.wishes import (
     MIN_WALLTIME,
     Custom,
@@ -34,9 +36,11 @@ __all__ = ["Choice", "Custom", "Offer", "OfferedPlace", "Subject", "Wishes", "ch
 
 @dataclass(frozen=True, slots=True)
 class OfferedPlace:
-    """A place of a profile. ``kind`` is its backend's (``local``, ``slurm``, ``batchspawner``).
+    """A place of a profile.
 
-    ``architecture`` is that of its nodes, empty for the service's own machine.
+    ``kind`` is its backend's (``local``, ``slurm``, ``batchspawner``, ``kubernetes``).
+    ``architecture`` is that of its nodes, empty for the service's own machine. ``storage`` are the folders
+    that its sessions see, None for all; ``payers`` whose allocations pay there, the preferred first.
     """
 
     id: str
@@ -44,6 +48,8 @@ class OfferedPlace:
     kind: str = "local"
     description: str = ""
     architecture: str = ""
+    storage: tuple[PurePosixPath, ...] | None = None
+    payers: tuple[str, ...] = EITHER
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,7 @@ class Offer:
     ``places`` are in the profile's order, the first is the default. ``custom`` is the largest size of
     one's own, None where there is none. ``scheduling``: whether account, QOS and reservation may be named.
     ``unfit_places`` are places of the profile that its environment is not built for, to be shown as such.
+    ``overflow_after`` is how late a start has to be before a launch that allows it goes elsewhere.
     """
 
     profile: str
@@ -70,6 +77,7 @@ class Offer:
     custom: Custom | None = None
     scheduling: bool = False
     unfit_places: tuple[OfferedPlace, ...] = ()
+    overflow_after: timedelta = timedelta(minutes=10)
 
     @property
     def is_allowed(self) -> bool:
@@ -91,7 +99,9 @@ class Offer:
 class Choice:
     """What will run, as far as profiles say. ``walltime_max`` limits extensions too.
 
-    ``places`` are the candidates in the profile's order: one, unless ``is_soonest``.
+    ``places`` are the candidates, the preferred first: the one that was asked for alone; for ``soonest`` all
+    of the profile; the one that was asked for and all others with ``overflow_after``; where none was asked
+    all of them, of which the first that has the data is taken.
     """
 
     profile: str
@@ -104,6 +114,7 @@ class Choice:
     interface: Interface
     walltime: timedelta
     walltime_max: timedelta
+    overflow_after: timedelta | None = None
 
 
 def offers(profiles: Profiles, subject: Subject) -> tuple[Offer, ...]:
@@ -143,12 +154,13 @@ def choose(profiles: Profiles, subject: Subject, wishes: Wishes) -> Choice:
         profile_title=profile.title,
         environment=profiles.environments[profile.environment],
         size=_size(profiles, profile, wishes),
-        places=_candidates(profiles, profile, wishes.place),
+        places=_candidates(profiles, profile, wishes),
         is_soonest=wishes.place == SOONEST,
         scheduling=wishes.scheduling,
         interface=wishes.interface,
         walltime=asked,
         walltime_max=profile.walltime.max,
+        overflow_after=profile.overflow_after if wishes.overflow and wishes.place != SOONEST else None,
     )
 
 
@@ -172,12 +184,14 @@ def _size(profiles: Profiles, profile: ProfileEntry, wishes: Wishes) -> Size:
     return profiles.sizes[size]
 
 
-def _candidates(profiles: Profiles, profile: ProfileEntry, wish: str | None) -> tuple[OfferedPlace, ...]:
-    if wish is not None and wish != SOONEST and wish not in profile.places:
-        raise UnknownPlaceError(wish, profile.places)
-    if wish == SOONEST:
+def _candidates(profiles: Profiles, profile: ProfileEntry, wishes: Wishes) -> tuple[OfferedPlace, ...]:
+    asked = wishes.place
+    if asked is None or asked == SOONEST:
         return _places(profiles, profile.places)
-    return _places(profiles, (wish or profile.places[0],))
+    if asked not in profile.places:
+        raise UnknownPlaceError(asked, profile.places)
+    others = tuple(name for name in profile.places if name != asked) if wishes.overflow else ()
+    return _places(profiles, (asked, *others))
 
 
 def _places(profiles: Profiles, names: tuple[str, ...]) -> tuple[OfferedPlace, ...]:
@@ -189,6 +203,8 @@ def _places(profiles: Profiles, names: tuple[str, ...]) -> tuple[OfferedPlace, .
             kind=place.backend,
             description=place.description,
             architecture=place.architecture or "",
+            storage=None if place.storage is None else tuple(map(PurePosixPath, place.storage)),
+            payers=place.payers,
         )
         for name, place in found
     )
@@ -218,4 +234,5 @@ def _offer(profiles: Profiles, name: str, profile: ProfileEntry, subject: Subjec
         custom=_custom(profile),
         scheduling=profile.scheduling,
         unfit_places=_places(profiles, profiles.unfit.get(name, ())),
+        overflow_after=profile.overflow_after,
     )

@@ -9,6 +9,7 @@ checked here too; files on disk are the loader's matter.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from datetime import timedelta
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -193,6 +194,12 @@ class ProfileEntry(Closed):
         description="Whether people may name an account, QOS or reservation of the place's scheduler.",
     )
     walltime: Walltime = Field(description="Default and limit of time.")
+    overflow_after: Duration = Field(
+        default=timedelta(minutes=10),
+        description="A launch that allows overflow goes to the place that starts first, if the one that was "
+        "asked for starts later than this.",
+        examples=["30 min"],
+    )
     allow: Literal["everyone"] | Rule = Field(description="Who may pick it.")
 
 

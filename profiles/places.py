@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints, field_validator
 
 from profiles.base import Closed, Text
 
@@ -15,8 +16,24 @@ SchedulerName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-
 """Name of a cluster, partition or queue, as its scheduler has it."""
 
 
-StoragePath = Annotated[str, StringConstraints(pattern=r"^/[^\x00-\x1f]*$", max_length=500)]
+def _is_plain(value: str) -> str:
+    if ".." in PurePosixPath(value).parts:
+        raise ValueError("write the folder without `..`")
+    return value
+
+
+StoragePath = Annotated[
+    str, StringConstraints(pattern=r"^/[^\x00-\x1f]*$", max_length=500), AfterValidator(_is_plain)
+]
 """Folder as the engine names it; absolute."""
+
+Payer = Annotated[
+    str, StringConstraints(pattern=r"^(?:proposal|person|facility:[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?)$")
+]
+"""Whose allocation pays: the data's proposal, the person, or an account of the facility's own."""
+
+EITHER: tuple[Payer, ...] = ("proposal", "person")
+"""Who pays where a place says nothing of it."""
 
 
 class _Place(Closed):
@@ -28,6 +45,21 @@ class _Place(Closed):
         "or home is not there is refused with the places that have it.",
         examples=[["/data/visitor", "/home"]],
     )
+    payers: tuple[Payer, ...] = Field(
+        default=EITHER,
+        min_length=1,
+        description="Whose allocations pay here, the preferred first: `proposal` (of the first input), "
+        "`person`, `facility:<name>` (an account of the facility's own, filled by `quota.facility` or by "
+        "operators). The first that was given any CPU time pays; where none was, the last.",
+        examples=[["proposal", "facility:cloud"]],
+    )
+
+    @field_validator("payers")
+    @classmethod
+    def _names_each_payer_once(cls, value: tuple[Payer, ...]) -> tuple[Payer, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("names a payer twice")
+        return value
 
 
 class LocalPlace(_Place):

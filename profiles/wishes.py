@@ -33,12 +33,14 @@ class Custom:
 class Wishes:
     """What is asked for; None takes the site's default.
 
-    ``place`` is a place's id or ``soonest``. At most one of ``size`` and ``resources`` is given.
+    ``place`` is a place's id or ``soonest``; with ``overflow`` another may be taken if it starts later there.
+    At most one of ``size`` and ``resources`` is given.
     """
 
     profile: str | None = None
     size: str | None = None
     place: str | None = None
+    overflow: bool = False
     resources: Custom | None = None
     interface: Interface = Interface.LAB
     walltime: timedelta | None = None

@@ -13,10 +13,11 @@ from enum import StrEnum
 
 
 class AccountKind(StrEnum):
-    """Whose account it is."""
+    """Whose account it is: a person's, a proposal's, or one of the facility's own (its cloud's, say)."""
 
     PERSON = "person"
     PROPOSAL = "proposal"
+    FACILITY = "facility"
 
 
 class Resource(StrEnum):
@@ -74,7 +75,7 @@ class EntryKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class AccountRef:
-    """One account: ``key`` is a hub username or a proposal name."""
+    """One account: ``key`` is a hub username, a proposal name, or the name of a facility's account."""
 
     kind: AccountKind
     key: str

@@ -1,6 +1,7 @@
 """What does the site give to whom? The ``quota`` section of its configuration.
 
-Three lists: to every member of a group or role, to named proposals, to named persons. What an
+Four lists: to every member of a group or role, to named proposals, to named persons, and to accounts
+of the facility's own, which places may name as their payer. What an
 operator gives on the page comes before all of them (`quota.ledger.Ledger.give`); then a person's
 own line counts before those of roles, and of several roles the most generous one.
 """
@@ -110,6 +111,14 @@ class PersonAllocation(_UntilSettings):
     person: Name = Field(description="Hub username.", examples=["ada"])
 
 
+class FacilityAllocation(_UntilSettings):
+    """Given to an account of the facility's own, from which sessions at some places are paid."""
+
+    account: Annotated[str, Field(pattern=r"^[a-z0-9](?:[a-z0-9._-]{0,62}[a-z0-9])?$")] = Field(
+        description="Its name; places name it as payer `facility:<name>`.", examples=["cloud"]
+    )
+
+
 class QuotaSettings(_Closed):
     """The ``quota`` section of the configuration."""
 
@@ -129,6 +138,9 @@ class QuotaSettings(_Closed):
     roles: tuple[RoleAllocation, ...] = Field(default=(), description="What groups and roles are given.")
     proposals: tuple[ProposalAllocation, ...] = Field(default=(), description="What proposals are given.")
     persons: tuple[PersonAllocation, ...] = Field(default=(), description="What single persons are given.")
+    facility: tuple[FacilityAllocation, ...] = Field(
+        default=(), description="What accounts of the facility's own are given."
+    )
 
     @field_validator("time_zone")
     @classmethod
@@ -143,7 +155,8 @@ class QuotaSettings(_Closed):
     def _names_each_once(self) -> QuotaSettings:
         given = [(item.proposal, item.resource) for item in self.proposals]
         own = [(item.person, item.resource) for item in self.persons]
-        for keys in (given, own):
+        shared = [(item.account, item.resource) for item in self.facility]
+        for keys in (given, own, shared):
             if twice := [
                 f"{name}: {resource}" for name, resource in set(keys) if keys.count((name, resource)) > 1
             ]:
@@ -215,11 +228,13 @@ class Policy:
 
 def _named(
     settings: QuotaSettings,
-) -> Iterable[tuple[AccountKind, str, ProposalAllocation | PersonAllocation]]:
+) -> Iterable[tuple[AccountKind, str, ProposalAllocation | PersonAllocation | FacilityAllocation]]:
     for proposal in settings.proposals:
         yield AccountKind.PROPOSAL, proposal.proposal, proposal
     for person in settings.persons:
         yield AccountKind.PERSON, person.person, person
+    for shared in settings.facility:
+        yield AccountKind.FACILITY, shared.account, shared
 
 
 def _has(holder: Holder, item: RoleAllocation) -> bool:

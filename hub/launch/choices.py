@@ -37,6 +37,7 @@ def _wishes(request: LaunchRequest) -> Wishes:
         profile=request.profile,
         size=request.size,
         place=request.place,
+        overflow=request.overflow,
         resources=None if own is None else Custom(own.cpus, own.memory_mib, own.gpus, own.gpu_type or ""),
         interface=request.interface,
         walltime=None if request.walltime_s is None else timedelta(seconds=request.walltime_s),

@@ -39,6 +39,13 @@ _UNITS = {
 }
 
 
+_HAS = {
+    AccountKind.PERSON: "You have",
+    AccountKind.PROPOSAL: "Proposal {} has",
+    AccountKind.FACILITY: "The facility's account {} has",
+}
+
+
 def holder_of(person: Person) -> Holder:
     """The person as the ledger's role defaults see them."""
     return Holder(person.username, person.groups, frozenset(role.value for role in person.roles))
@@ -182,7 +189,7 @@ class Books:
 def quota_refusal(meter: Meter, asked: int) -> RequestError:
     """Refusal that says what, how much, and when it frees."""
     unit, factor = _UNITS[meter.resource]
-    whose = f"Proposal {meter.account.key} has" if meter.account.kind is AccountKind.PROPOSAL else "You have"
+    whose = _HAS[meter.account.kind].format(meter.account.key)
     left = max(0, meter.left or 0)
     if meter.limit is None or meter.limit == 0:
         detail = f"{whose} no allocation of {unit}; this session would hold {_number(asked / factor)}."
@@ -192,7 +199,7 @@ def quota_refusal(meter: Meter, asked: int) -> RequestError:
         detail = f"{whose} {said} in use."
     else:
         detail = (
-            f"This session would hold {_number(asked / factor)} {unit}, and {whose.lower()} "
+            f"This session would hold {_number(asked / factor)} {unit}, and {whose[0].lower()}{whose[1:]} "
             f"{_number(left / factor)} of {_number(meter.limit / factor)} left."
         )
     hint = "Stop a session that you no longer need, or wait until one ends."

@@ -100,7 +100,13 @@ class LaunchRequest(BaseModel):
     )
     place: Identifier | None = Field(
         default=None,
-        description="Place of the profile; `soonest` is the one that starts first, null the first one.",
+        description="Place of the profile; `soonest` is the one that starts first, null the first one that "
+        "has the data.",
+    )
+    overflow: Annotated[bool, Field(strict=True)] = Field(
+        default=False,
+        description="Whether the place that starts first may be taken instead, with its payer, if the one "
+        "that was asked for starts later than the profile's `overflow_after`.",
     )
     scheduling: SchedulingRequest = Field(
         default=SchedulingRequest(), description="Account, QOS and reservation of a batch scheduler."

@@ -20,18 +20,20 @@ from hub.database import Database
 from hub.identity.accounts import AccountError, AccountResolver
 from hub.identity.models import Person
 from hub.launch import choices, refusals
-from hub.launch.ledgering import Books, hold_lines
+from hub.launch.ledgering import Books
 from hub.launch.models import LaunchRequest
 from hub.launch.news import utcnow
 from hub.launch.notebooks import Notebooks, PlannedTemplate
 from hub.launch.placement import admission, find_place, with_forecast
+from hub.launch.storage import DATA_NOT_HERE, Elsewhere, missing_at, with_places
 from hub.launch.store import Launch
 from hub.launch.summary import Summary
 from hub.launch.summing import summary_of
+from hub.launch.terms import Asked, terms_of
 from hub.problems import Problem, RequestError
-from profiles.choose import Choice, Subject
+from profiles.choose import Choice, Subject, offers
 from profiles.loader import Profiles
-from quota.models import AccountKind, AccountRef, HoldLine
+from quota.models import HoldLine
 from spawners.backend import Backend
 from spawners.plan import Account, LaunchId, LaunchPlan
 
@@ -108,7 +110,8 @@ class Planner:
             If any room refuses or cannot answer.
         """
         granted = await self._access.grants_for(person, request.inputs)
-        choice = choices.choose_or_refuse(self._profiles, await self.subject(person), request)
+        subject = await self.subject(person)
+        choice = choices.choose_or_refuse(self._profiles, subject, request)
         account = await self.account(person)
         workdir = _workdir(launch_id, request)
         plan = LaunchPlan(
@@ -127,7 +130,15 @@ class Planner:
             data_link=PurePosixPath("data") if granted.mounts else None,
             scheduling=choice.scheduling,
         )
-        placement = await find_place(self._backends, choice, plan)
+        asked = Asked(person, request, granted, plan)
+        terms = await self._db.run(lambda s: terms_of(s, self._books, asked, choice.places, utcnow()))
+        try:
+            placement = await find_place(self._backends, choice, plan, terms)
+        except RequestError as error:
+            if error.problem.code != DATA_NOT_HERE:
+                raise
+            elsewhere = await self._elsewhere(subject, choice, asked)
+            raise RequestError(with_places(error.problem, elsewhere)) from error
         template, placement = await asyncio.gather(
             self._notebooks.plan(
                 person,
@@ -147,13 +158,14 @@ class Planner:
             files=template.files if template else (),
             open_path=workdir / template.notebook if template else workdir,
         )
-        payer = await self._payer(person, request, granted)
-        holds = hold_lines(payer, person.username, choice.size, choice.walltime)
-        previews = await self._db.run(lambda s: self._books.preview(s, holds, person, utcnow()))
+        agreed = terms[placement.place.id]
+        assert agreed.payer is not None, "a place that nobody can pay for is refused"
         return Prepared(
             plan=plan,
-            holds=holds,
-            summary=summary_of(request, granted, choice, plan, placement, template, payer, previews),
+            holds=agreed.holds,
+            summary=summary_of(
+                request, granted, choice, plan, placement, template, agreed.payer, agreed.previews
+            ),
             proposal=granted.investigations[0].proposal if granted.investigations else None,
             display_name=_display_name(granted, template, choice),
             walltime_max=choice.walltime_max,
@@ -202,19 +214,30 @@ class Planner:
                 )
             ) from error
 
-    async def _payer(self, person: Person, request: LaunchRequest, granted: AccessResult) -> AccountRef:
-        """Whose allocation pays: the first input's proposal if it has one, or the person."""
-        own = AccountRef(AccountKind.PERSON, person.username)
-        if not granted.investigations or request.payer == "person":
-            return own
-        # Open data is for everybody: who reads it does not spend the proposal's allocation.
-        if granted.decisions[0].is_open:
-            return own
-        proposal = AccountRef(AccountKind.PROPOSAL, granted.investigations[0].proposal)
-        if request.payer == "proposal":
-            return proposal
-        has_one = await self._db.run(lambda s: self._books.has_allocation(s, proposal, utcnow()))
-        return proposal if has_one else own
+    async def _elsewhere(self, subject: Subject, choice: Choice, asked: Asked) -> list[Elsewhere]:
+        """Places that have a launch's data: of its profile, then of others that are open to the person."""
+        having = [
+            one
+            for one in offers(self._profiles, subject)
+            if one.is_allowed and choice.interface in one.interfaces
+        ]
+        having.sort(key=lambda one: one.profile != choice.profile)
+        found: dict[str, Elsewhere] = {}
+        for offer in having:
+            is_own = offer.profile == choice.profile
+            for place in offer.places:
+                if not missing_at(place, asked.granted, asked.plan.account.home):
+                    one = Elsewhere(place) if is_own else Elsewhere(place, offer.profile, offer.title)
+                    found.setdefault(place.id, one)
+        has_it = await asyncio.gather(*(self._has_data(name, asked.plan) for name in found))
+        return [one for one, has in zip(found.values(), has_it, strict=True) if has]
+
+    async def _has_data(self, place: str, plan: LaunchPlan) -> bool:
+        """What a place's backend knows of its storage; whatever else it refuses does not matter here."""
+        if (backend := self._backends.get(place)) is None:
+            return False
+        refusal = await admission(backend, place, replace(plan, place=place))
+        return refusal is None or refusal.problem.code != DATA_NOT_HERE
 
 
 def _workdir(launch_id: str, request: LaunchRequest) -> PurePosixPath:

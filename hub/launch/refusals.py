@@ -209,6 +209,7 @@ def not_admitted(error: NotAdmittedError) -> RequestError:
         Problem("account_unknown", 400, "Not an account of yours", text, hint),
         Problem("qos_unknown", 400, "Not a QOS of yours", text, hint),
         Problem("reservation_unknown", 400, "Not a reservation of yours", text, hint),
+        Problem("data_not_here", 409, "The data is not there", text, hint),
     )
     other = Problem(error.code, 400, "The place does not take it", text, hint)
     return RequestError(next((problem for problem in known if problem.code == error.code), other))

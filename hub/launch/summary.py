@@ -11,6 +11,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from quota.models import AccountRef
+
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -21,6 +23,11 @@ class Named(_Part):
 
     id: str
     title: str
+
+
+def payer_named(payer: AccountRef) -> Named:
+    """Who pays: the kind of account (``person``, ``proposal``, ``facility``) and its name."""
+    return Named(id=payer.kind.value, title=payer.key)
 
 
 class TemplateSummary(_Part):
@@ -88,6 +95,9 @@ class PlaceForecast(_Part):
     expected_start_basis: StartBasis = Field(
         default="unknown", description="Who says so: the scheduler itself, or our estimate."
     )
+    payer: Named | None = Field(
+        default=None, description="Who would pay there: kind of account and its name; null: nobody can."
+    )
     why_not: str = Field(default="", description="Why the place does not take this launch; empty: it does.")
 
 
@@ -100,6 +110,9 @@ class Summary(_Part):
     place: Named
     place_note: str = ""
     is_soonest: bool = Field(default=False, description="Whether the place was taken as the soonest.")
+    instead_of: Named | None = Field(
+        default=None, description="The place that was asked for, where overflow took one that starts sooner."
+    )
     size: Named
     cpus: int
     memory_mib: int
@@ -111,7 +124,7 @@ class Summary(_Part):
     expected_start_basis: StartBasis = Field(default="unknown", description="Who says so.")
     scheduling: SchedulingSummary = SchedulingSummary()
     alternatives: tuple[PlaceForecast, ...] = Field(
-        default=(), description="Of `soonest`: the other places, in the profile's order."
+        default=(), description="Of `soonest` and overflow: the other places, in the profile's order."
     )
     walltime_s: int
     max_walltime_s: int

@@ -15,8 +15,9 @@ from hub.launch.summary import (
     Named,
     SchedulingSummary,
     Summary,
+    payer_named,
 )
-from profiles.choose import Choice
+from profiles.choose import Choice, OfferedPlace
 from quota.models import AccountRef, Enforcement, Preview
 from spawners.backend import Forecast
 from spawners.plan import Interface, LaunchPlan
@@ -40,9 +41,10 @@ def summary_of(
         interface=Named(id=choice.interface.value, title=_INTERFACES[choice.interface]),
         profile=Named(id=choice.profile, title=choice.profile_title),
         environment=Named(id=plan.environment.id, title=plan.environment.title),
-        place=Named(id=placement.place.id, title=placement.place.title),
+        place=_named(placement.place),
         place_note=placement.note,
         is_soonest=choice.is_soonest,
+        instead_of=_named(placement.instead_of) if placement.instead_of else None,
         size=Named(id=choice.size.id, title=choice.size.title),
         cpus=choice.size.cpus,
         memory_mib=choice.size.memory_mib,
@@ -64,9 +66,13 @@ def summary_of(
             MountSummary(path=str(m.target), mode=m.mode.value, reason=m.reason) for m in plan.mounts
         ),
         holds=tuple(_hold(preview) for preview in previews),
-        payer=Named(id=payer.kind.value, title=payer.key),
+        payer=payer_named(payer),
         workdir=str(plan.workdir),
     )
+
+
+def _named(place: OfferedPlace) -> Named:
+    return Named(id=place.id, title=place.title)
 
 
 def _hold(preview: Preview) -> HoldSummary:

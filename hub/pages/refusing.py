@@ -70,10 +70,13 @@ def title_of(launch: Launch) -> str:
     return launch.display_name or (launch.server_name if launch.origin == "hub" else "A session")
 
 
+_ACCOUNTS = {AccountKind.PROPOSAL.value: "Proposal", AccountKind.FACILITY.value: "Facility account"}
+
+
 def account_title(kind: str, key: str, *, own: str | None = None) -> str:
-    """Whose account, in words: one's own, a proposal's, or another person's."""
-    if kind == AccountKind.PROPOSAL.value:
-        return f"Proposal {key}"
+    """Whose account, in words: one's own, a proposal's, the facility's, or another person's."""
+    if kind in _ACCOUNTS:
+        return f"{_ACCOUNTS[kind]} {key}"
     return "Yours" if own in (None, key) else key
 
 

@@ -160,7 +160,7 @@ def cluster(tmp_path_factory):
 @pytest.mark.parametrize(
     ("place", "candidates", "is_soonest"),
     [
-        (None, ["power"], False),
+        (None, ["power", "cpu", "torque"], False),
         ("cpu", ["cpu"], False),
         ("soonest", ["power", "cpu", "torque"], True),
     ],
