@@ -23,7 +23,7 @@ from hub.demo.slurm.root import debian_mirror, locked, run_logged
 PREFIX = PurePosixPath("/opt/pan-core")
 """Where the environment lies in the image."""
 
-_SUITE = "bookworm"
+SUITE = "bookworm"
 """The environment was made with the Python of Debian 12, as it is on the machine's own nodes."""
 
 _PACKAGES = "python3,ca-certificates"
@@ -80,7 +80,7 @@ def _make(image: Path, environment: Path, apptainer: Path) -> None:
     part = image.with_suffix(".part")
     shutil.rmtree(part, ignore_errors=True)
     log = image.with_suffix(".log")
-    _copy(_system(), part, log)
+    _copy(debian_root(), part, log)
     _copy(environment, part / PREFIX.relative_to("/"), log)
     # Programs of a virtual environment begin with its path.
     for path in (part / PREFIX.relative_to("/") / "bin").iterdir():
@@ -99,10 +99,10 @@ def _make(image: Path, environment: Path, apptainer: Path) -> None:
     made.rename(image)
 
 
-def _system() -> Path:
-    """Root of the image's system."""
+def debian_root() -> Path:
+    """Root folder of a Debian with its Python, made if it is not in the cache. Blocking: a minute then."""
     cache = cache_folder()
-    root = cache / f"image-{_SUITE}"
+    root = cache / f"image-{SUITE}"
     with locked(cache, root.name):
         if not root.exists():
             part = cache / f".{root.name}.part"
@@ -110,7 +110,7 @@ def _system() -> Path:
             debootstrap = shutil.which("debootstrap", path="/usr/sbin:/usr/bin:/sbin:/bin")
             if debootstrap is None:
                 raise SlurmDemoError("debootstrap is needed (Debian package debootstrap).")
-            words = ["--variant=minbase", f"--include={_PACKAGES}", _SUITE, str(part), debian_mirror()]
+            words = ["--variant=minbase", f"--include={_PACKAGES}", SUITE, str(part), debian_mirror()]
             run_logged([debootstrap, *words], root.with_suffix(".log"))
             shutil.rmtree(part / "var/cache/apt", ignore_errors=True)
             part.rename(root)
@@ -131,7 +131,7 @@ def main() -> int:
     began = time.monotonic()
     try:
         print(f"{build_apptainer()} after {time.monotonic() - began:.0f} s", flush=True)
-        print(f"{_system()} after {time.monotonic() - began:.0f} s", flush=True)
+        print(f"{debian_root()} after {time.monotonic() - began:.0f} s", flush=True)
     except SlurmDemoError as error:
         print(error, file=sys.stderr)
         return 1

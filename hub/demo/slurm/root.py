@@ -102,7 +102,7 @@ def _make(root: Path, suite: str, client_suite: str | None) -> None:
     (root / "usr/sbin/policy-rc.d").write_text("#!/bin/sh\nexit 101\n")
     (root / "usr/sbin/policy-rc.d").chmod(0o755)
     (root / "etc/dpkg/dpkg.cfg.d/panhub").write_text(_DPKG)
-    (root / "etc/apt/apt.conf.d/99panhub").write_text(_acquire_options())
+    (root / "etc/apt/apt.conf.d/99panhub").write_text(acquire_options())
     shutil.copyfile("/etc/resolv.conf", root / "etc/resolv.conf")
     install = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "bash", "-c", _INSTALL, "install"]
     words = [str(root), mirror, client_suite or "", str(CLIENT_LIBRARY)]
@@ -129,7 +129,7 @@ def debian_mirror() -> str:
     raise SlurmDemoError("apt names no mirror of Debian: run apt-get update, on Debian.")
 
 
-def _acquire_options() -> str:
+def acquire_options() -> str:
     """How this machine's apt fetches (proxy, checks): the root's does the same."""
     done = subprocess.run(["apt-config", "dump", "Acquire"], check=False, capture_output=True, text=True)
     return "".join(f"{line}\n" for line in done.stdout.splitlines() if "Languages" not in line)

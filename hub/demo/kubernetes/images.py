@@ -1,0 +1,211 @@
+"""The images of sessions and of the application, built on this machine into archives of its cache.
+
+``python -m hub.demo.kubernetes.images [NAME ...]`` (`make images`) makes ahead what takes minutes. An
+image has two parts: what takes long to install and changes with the locks (the container file's stage
+``environment``), and our code above it. So each has its key, the hash of what goes into it, and a change
+of our code costs seconds. The base is a Debian made by debootstrap, since no registry is asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from hub.demo.install import ROOT
+from hub.demo.kubernetes.buildah import UV_CACHE_INSIDE, Build, Buildah
+from hub.demo.kubernetes.errors import KubernetesDemoError
+from hub.demo.kubernetes.sources import package_sources
+from hub.demo.slurm.image import SUITE, debian_root
+from hub.demo.slurm.release import SlurmDemoError, cache_folder
+from hub.demo.slurm.root import locked
+
+_FORM = 1
+"""Raised when the same files make another image."""
+
+_KEPT_S = 3600.0
+"""An older archive that nobody asked for in this time goes when a new one is made."""
+
+_TOOLS = ("images/tools", "requirements/bootstrap.lock")
+_SESSION = ("spawners/session",)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image of ``images/``: what it stands on and what of the checkout goes into its two parts."""
+
+    parent: str | None
+    environment: tuple[str, ...]
+    code: tuple[str, ...] = _SESSION
+
+
+IMAGES = {
+    "base": Image(None, _TOOLS),
+    "notebook-core": Image("base", (*_TOOLS, "images/notebook-core/requirements.lock")),
+}
+"""By name; ``localhost/panhub/<name>`` is what it is called in the archive."""
+
+
+def build_image(name: str, cache: Path | None = None) -> Path:
+    """OCI archive of an image, made if the cache has none. Blocking: minutes the first time.
+
+    Two callers at once make one. The name in the archive is ``localhost/panhub/<name>:<key>``.
+
+    Raises
+    ------
+    KubernetesDemoError
+        If there is no such image, or it cannot be built; the end of what the builder said is in the text.
+    """
+    if name not in IMAGES:
+        raise KubernetesDemoError(f"There is no image {name!r}; there are {', '.join(IMAGES)}.")
+    folder = (cache or cache_folder()) / "images"
+    archive = folder / f"{name}-{code_key(name)}.tar"
+    if not archive.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder, "build"):
+            if not archive.exists():
+                _make(name, archive, Buildah(folder / "store", _uv_cache()))
+    archive.touch()
+    return archive
+
+
+def environment_key(name: str) -> str:
+    """Hash of what goes into the part of an image that takes long."""
+    image = IMAGES[name]
+    below = SUITE if image.parent is None else environment_key(image.parent)
+    return _hash(f"{_FORM} {below}", (f"images/{name}/Containerfile", *image.environment))
+
+
+def code_key(name: str) -> str:
+    """Hash of all that goes into an image."""
+    return _hash(environment_key(name), IMAGES[name].code)
+
+
+def _make(name: str, archive: Path, builder: Buildah) -> None:
+    with _sources() as sources:
+        _build_environment(name, builder, sources)
+        wanted = Build(
+            f"localhost/panhub/{name}:{code_key(name)}",
+            ROOT / f"images/{name}/Containerfile",
+            ROOT,
+            {"BASE": "scratch", "REVISION": _revision()},
+            instead={"environment": _environment_tag(name)},
+        )
+        builder.build(wanted, sources)
+    builder.write(wanted.tag, archive)
+    builder.remove([wanted.tag])
+    for old in archive.parent.glob(f"{name}-{'[0-9a-f]' * 12}.tar"):
+        if old != archive and time.time() - old.stat().st_mtime > _KEPT_S:
+            old.unlink()
+
+
+def _build_environment(name: str, builder: Buildah, sources: Path) -> str:
+    """Make the long part of an image and of what it stands on; returns its name in the store."""
+    tag, repository = _environment_tag(name), f"localhost/panhub/{name}-environment"
+    known = builder.tags()
+    if tag in known:
+        return tag
+    parent = IMAGES[name].parent
+    base = _debian(builder) if parent is None else _build_environment(parent, builder, sources)
+    file = ROOT / f"images/{name}/Containerfile"
+    builder.build(Build(tag, file, ROOT, {"BASE": base}, target="environment"), sources)
+    builder.remove([old for old in known if old.startswith(f"{repository}:")])
+    return tag
+
+
+def _environment_tag(name: str) -> str:
+    return f"localhost/panhub/{name}-environment:{environment_key(name)}"
+
+
+def _debian(builder: Buildah) -> str:
+    """Image of Debian alone, as its mirrors have it: what a site takes from a registry."""
+    tag = f"localhost/panhub/debian:{SUITE}"
+    if builder.exists(tag):
+        return tag
+    try:
+        root = debian_root()
+    except SlurmDemoError as error:
+        raise KubernetesDemoError(str(error)) from error
+    with tempfile.TemporaryDirectory(prefix="panhub-debian-") as name:
+        folder = Path(name)
+        # Nothing of this machine: its mirror, names, logs; and nothing that every user fetches anew.
+        left_out = [
+            "etc/apt/sources.list",
+            "etc/apt/apt.conf.d/99panhub",
+            "etc/resolv.conf",
+            "etc/hostname",
+            "usr/share/man/*",
+            "usr/share/locale/*",
+            "usr/share/info/*",
+            "var/cache/apt/*",
+            "var/lib/apt/lists/*",
+            "var/log/*",
+        ]
+        options = [f"--exclude=./{path}" for path in left_out]
+        command = ["tar", "--numeric-owner", *options, "-cf", str(folder / "root.tar"), "-C", str(root), "."]
+        subprocess.run(command, check=True)
+        (folder / "Containerfile").write_text("FROM scratch\nADD root.tar /\n")
+        (folder / "sources").touch()
+        builder.build(Build(tag, folder / "Containerfile", folder, {}), folder / "sources")
+    return tag
+
+
+@contextmanager
+def _sources() -> Iterator[Path]:
+    """File with this machine's package sources, for as long as something is built."""
+    with tempfile.TemporaryDirectory(prefix="panhub-sources-") as folder:
+        path = Path(folder) / "sources"
+        path.write_text(package_sources(SUITE, UV_CACHE_INSIDE))
+        yield path
+
+
+def _uv_cache() -> Path:
+    return Path(os.environ.get("UV_CACHE_DIR") or "~/.cache/uv").expanduser()
+
+
+def _revision() -> str:
+    """Commit of the checkout; empty where there is none."""
+    git = shutil.which("git")
+    if git is None:
+        return ""
+    command = [git, "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
+
+
+def _hash(start: str, paths: tuple[str, ...]) -> str:
+    digest = hashlib.sha256(start.encode())
+    for path in (ROOT / each for each in paths):
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(f"\n{file.relative_to(ROOT)} ".encode())
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:12]
+
+
+def main() -> int:
+    """Make the images that are named on the command line, or all."""
+    parser = argparse.ArgumentParser(description="Build images into the cache.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(IMAGES)}; all without")
+    began = time.monotonic()
+    try:
+        for name in parser.parse_args().names or IMAGES:
+            archive = build_image(name)
+            size_mb = archive.stat().st_size // 1_000_000
+            print(f"{archive} ({size_mb} MB) after {time.monotonic() - began:.0f} s", flush=True)
+    except KubernetesDemoError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,15 @@
+# Sourced by the scripts beside it: a folder for what does not stay, and where packages come from.
+#
+# The build secret "sources" is a shell fragment of the building site (see images/README.md): it sets
+# variables of apt, pip, uv and npm, and may write files into $SCRATCH. Without it the defaults of these
+# programs hold. Nothing of it is in the image.
+set -eu
+umask 022
+SCRATCH=$(mktemp -d)
+export SCRATCH DEBIAN_FRONTEND=noninteractive
+trap 'rm -rf "$SCRATCH"' EXIT
+if [ -f /run/secrets/sources ]; then
+  set -a
+  . /run/secrets/sources
+  set +a
+fi
