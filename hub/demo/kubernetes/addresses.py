@@ -1,32 +1,76 @@
-"""Where is what in the cluster's network? All of it is in the range for benchmarks (RFC 2544).
+"""Where is what in a cluster's network? All of it is in the range for benchmarks (RFC 2544).
 
-That range is routed nowhere, and nobody's laboratory has its machines in it. One cluster runs on a
-machine at a time, so the addresses are fixed.
+That range is routed nowhere, and no laboratory has its machines in it. Several clusters, of several
+checkouts or of tests, can run on a machine: each has a slot, and with it a sixteenth of the range.
 """
 
 from __future__ import annotations
 
-WHOLE = "198.18.0.0/16"
-"""All that the cluster uses; without a cluster nothing on the machine answers there."""
+from dataclasses import dataclass
 
-HOST = "198.18.0.1"
-"""The machine's end of the link: at it pods reach what listens on the machine."""
-
-NODE = "198.18.0.2"
-"""The node's end of the link: the API server, the kubelet and node ports."""
-
-LINK_BITS = 30
-PODS = "198.18.1.0/24"
-SERVICES = "198.18.2.0/24"
-API_SERVICE = "198.18.2.1"
-"""First of `SERVICES`: the API server gives it to the service ``kubernetes``."""
-
-DNS_SERVICE = "198.18.2.10"
-
-LINK = "panhub-k8s"
-"""Name of the link's end on the machine."""
+SLOTS = 16
+"""Clusters that can run on one machine at once."""
 
 API_PORT = 6443
-API_URL = f"https://{NODE}:{API_PORT}"
 DOMAIN = "cluster.local"
 NODE_NAME = "node-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Names and addresses of the cluster in a slot (0 to `SLOTS` - 1)."""
+
+    slot: int
+
+    @property
+    def whole(self) -> str:
+        """All that it uses; without a cluster nothing on the machine answers there."""
+        return f"{self._network(0)}/20"
+
+    @property
+    def host(self) -> str:
+        """The machine's end of the link: at it pods reach what listens on the machine."""
+        return self._network(0, 1)
+
+    @property
+    def node(self) -> str:
+        """The node's end of the link: the API server, the kubelet and node ports."""
+        return self._network(0, 2)
+
+    @property
+    def pods(self) -> str:
+        """Network of the pods."""
+        return f"{self._network(1)}/24"
+
+    @property
+    def services(self) -> str:
+        """Network of the services."""
+        return f"{self._network(2)}/24"
+
+    @property
+    def api_service(self) -> str:
+        """First of `services`: the API server gives it to the service ``kubernetes``."""
+        return self._network(2, 1)
+
+    @property
+    def dns_service(self) -> str:
+        """Where pods ask for names."""
+        return self._network(2, 10)
+
+    @property
+    def api_url(self) -> str:
+        """The API server, from the machine and from the node."""
+        return f"https://{self.node}:{API_PORT}"
+
+    @property
+    def link(self) -> str:
+        """Name of the link's end on the machine."""
+        return f"panhub-k8s-{self.slot}"
+
+    @property
+    def group(self) -> str:
+        """Name of its control group at the root of each hierarchy; the kubelet keeps pods below it."""
+        return f"panhub-kubernetes-{self.slot}"
+
+    def _network(self, third: int, fourth: int = 0) -> str:
+        return f"198.18.{16 * self.slot + third}.{fourth}"

@@ -8,17 +8,16 @@ from typing import Any
 
 import httpx
 
-from hub.demo.kubernetes.addresses import API_URL
 from hub.demo.kubernetes.errors import KubernetesDemoError
 
 
 class Api:
-    """The API as one user sees it: bodies and answers are the API's own JSON."""
+    """The API of a server as one user sees it: bodies and answers are the API's own JSON."""
 
-    def __init__(self, ca: Path, token: str) -> None:
+    def __init__(self, server: str, ca: Path, token: str) -> None:
         # The environment's proxies are for the world outside.
         self._client = httpx.Client(
-            base_url=API_URL,
+            base_url=server,
             headers={"Authorization": f"Bearer {token}"},
             verify=ssl.create_default_context(cafile=str(ca)),
             timeout=30.0,

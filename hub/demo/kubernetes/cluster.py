@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
-from hub.demo.kubernetes import addresses
+from hub.demo.kubernetes.addresses import DOMAIN, NODE_NAME, Addresses
 from hub.demo.kubernetes.api import Api
 from hub.demo.kubernetes.archives import read_archive
 from hub.demo.kubernetes.binaries import PAUSE_ARCHIVE, kubernetes_binaries
@@ -23,9 +23,8 @@ from hub.demo.kubernetes.daemons import PATH, Daemon
 from hub.demo.kubernetes.errors import KubernetesDemoError
 from hub.demo.kubernetes.namespace import Namespace
 from hub.demo.kubernetes.objects import first_objects
-from hub.demo.kubernetes.owner import own
+from hub.demo.kubernetes.owner import take_slot
 from hub.demo.kubernetes.specs import ctr, daemon_specs
-from hub.demo.slurm.release import cache_folder
 
 NEEDED = ("runc", "ip", "nft", "conntrack", "nsenter", "unshare")
 """Programs of Debian packages; see KUBERNETES_PACKAGES in the Makefile."""
@@ -45,7 +44,7 @@ class Cluster(Control):
     images
         Folder with containerd's images, kept from one start to the next; by default in ``folder``.
     wait_s
-        How long to wait for another cluster of this machine to end, as tests do.
+        How long to wait for another cluster to end where the machine has as many as it can.
     gpus
         Number of pretend GPUs that the node offers; nothing is behind them.
 
@@ -54,13 +53,8 @@ class Cluster(Control):
     Every process ends, and everything is removed, when the process that started it ends.
     """
 
-    server = addresses.API_URL
-    server_inside = f"https://kubernetes.default.svc.{addresses.DOMAIN}"
-    node = addresses.NODE_NAME
-    node_address = addresses.NODE
-    host_address = addresses.HOST
-    pod_network = addresses.PODS
-    service_network = addresses.SERVICES
+    server_inside = f"https://kubernetes.default.svc.{DOMAIN}"
+    node = NODE_NAME
 
     def __init__(
         self, folder: Path, *, images: Path | None = None, wait_s: float = 0.0, gpus: int = 4
@@ -82,6 +76,31 @@ class Cluster(Control):
         """Certificate of its authority."""
         return self._credentials.ca
 
+    @property
+    def server(self) -> str:
+        """URL of the API server, for programs of this machine."""
+        return self._at.api_url
+
+    @property
+    def host_address(self) -> str:
+        """Address of this machine at which pods reach what listens on it."""
+        return self._at.host
+
+    @property
+    def node_address(self) -> str:
+        """Address of the node, with the ports of services of type NodePort."""
+        return self._at.node
+
+    @property
+    def pod_network(self) -> str:
+        """Network of the pods; this machine reaches them."""
+        return self._at.pods
+
+    @property
+    def service_network(self) -> str:
+        """Network of the services; this machine reaches them too."""
+        return self._at.services
+
     # Start and stop
 
     def start(self) -> None:
@@ -102,7 +121,8 @@ class Cluster(Control):
             raise KubernetesDemoError("Kubernetes has not been built: run make kubernetes.")
         if missing := missing_programs():
             raise KubernetesDemoError(f"Missing: {', '.join(missing)}. Run make kubernetes-packages.")
-        self._held = own(cache_folder() / "kubernetes.lock", self.folder, self._wait_s)
+        slot, self._held = take_slot(self.folder, self._wait_s)
+        self._slot = Addresses(slot)
         try:
             self._prepare(binaries)
             self._start_daemons()
@@ -131,15 +151,16 @@ class Cluster(Control):
         for path in (self.folder / "logs", self._images):
             path.mkdir(parents=True, exist_ok=True)
         self._binaries = binaries
-        self._made = make_credentials(self.folder / "credentials")
-        files = write_configuration(self.folder / "configuration", self._made, _snapshotter(self._images))
-        self._namespace = Namespace(self.folder, self._images, self._held_file.fileno())
+        self._made = make_credentials(self.folder / "credentials", self._at)
+        snapshotter = _snapshotter(self._images)
+        files = write_configuration(self.folder / "configuration", self._made, self._at, snapshotter)
+        self._namespace = Namespace(self.folder, self._images, self._at, self._held_file.fileno())
         self._namespace.start()
-        for spec in daemon_specs(binaries, self.folder, files, self._made):
+        for spec in daemon_specs(binaries, self.folder, files, self._made, self._at):
             self._daemons[spec.name] = Daemon(
                 spec, self._namespace, self.folder / "logs" / f"{spec.name}.log"
             )
-        self._api = Api(self.ca, self._made.token("admin"))
+        self._api = Api(self.server, self.ca, self._made.token("admin"))
 
     def _start_daemons(self) -> None:
         for name in ("etcd", "kube-apiserver", "containerd"):
@@ -150,7 +171,7 @@ class Cluster(Control):
             for name in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns"):
                 self._daemons[name].start()
             self._daemons["kubelet"].start()
-            for path, body in first_objects():
+            for path, body in first_objects(self._at):
                 self.api.apply(path, body)
             pause.result()
         self.wait_node(is_ready=True, timeout_s=_START_S)
@@ -198,7 +219,7 @@ class Cluster(Control):
         request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
         answer = self.api.request("POST", path, {**request, "spec": {"expirationSeconds": _TOKEN_S}})
         made = self.folder / "credentials" / f"{namespace}.{service_account}.kubeconfig"
-        write_kubeconfig(made, self.ca, answer["status"]["token"], namespace)
+        write_kubeconfig(made, self.server, self.ca, answer["status"]["token"], namespace)
         return made
 
     def run(self, *argv: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hub.demo.kubernetes.addresses import DNS_SERVICE, DOMAIN, NODE, PODS
+from hub.demo.kubernetes.addresses import DOMAIN, Addresses
 from hub.demo.kubernetes.credentials import Credentials
-from hub.demo.kubernetes.minder import GROUP
 
 PAUSE_IMAGE = "localhost/pause:1"
 """What holds a pod's namespaces; it is imported at the cluster's start."""
@@ -53,17 +52,18 @@ class Files:
         return self.folder / "cni"
 
 
-def write_configuration(folder: Path, credentials: Credentials, snapshotter: str) -> Files:
+def write_configuration(folder: Path, credentials: Credentials, at: Addresses, snapshotter: str) -> Files:
     """Write all files. ``snapshotter``: how containerd lays layers over each other on this disk."""
     files = Files(folder)
     files.cni.mkdir(parents=True)
     files.containerd.write_text(
         _CONTAINERD.format(cni=files.cni, plugins=CNI_PLUGINS, pause=PAUSE_IMAGE, snapshotter=snapshotter)
     )
-    (files.cni / "10-panhub.conflist").write_text(_json(_network()))
-    files.kubelet.write_text(_json(_kubelet(credentials)))
-    files.proxy.write_text(_json(_proxy(credentials)))
-    files.dns.write_text(_COREFILE.format(domain=DOMAIN, node=NODE, kubeconfig=credentials.kubeconfig("dns")))
+    (files.cni / "10-panhub.conflist").write_text(_json(_network(at)))
+    files.kubelet.write_text(_json(_kubelet(credentials, at)))
+    files.proxy.write_text(_json(_proxy(credentials, at)))
+    kubeconfig = credentials.kubeconfig("dns")
+    files.dns.write_text(_COREFILE.format(domain=DOMAIN, node=at.node, kubeconfig=kubeconfig))
     return files
 
 
@@ -125,9 +125,9 @@ _COREFILE = """. {{
 """
 
 
-def _network() -> dict[str, Any]:
+def _network(at: Addresses) -> dict[str, Any]:
     # ptp, not bridge: all packets between pods are routed, so that services and policies see them.
-    routed = {"type": "host-local", "ranges": [[{"subnet": PODS}]], "routes": [{"dst": "0.0.0.0/0"}]}
+    routed = {"type": "host-local", "ranges": [[{"subnet": at.pods}]], "routes": [{"dst": "0.0.0.0/0"}]}
     return {
         "cniVersion": "1.0.0",
         "name": "panhub",
@@ -135,11 +135,11 @@ def _network() -> dict[str, Any]:
     }
 
 
-def _kubelet(credentials: Credentials) -> dict[str, Any]:
+def _kubelet(credentials: Credentials, at: Addresses) -> dict[str, Any]:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "address": NODE,
+        "address": at.node,
         "authentication": {
             "anonymous": {"enabled": False},
             "webhook": {"enabled": False},
@@ -150,7 +150,7 @@ def _kubelet(credentials: Credentials) -> dict[str, Any]:
         "tlsPrivateKeyFile": str(credentials.key("kubelet")),
         "containerRuntimeEndpoint": f"unix://{CONTAINERD_SOCKET}",
         "cgroupDriver": "cgroupfs",
-        "cgroupRoot": f"/{GROUP}",
+        "cgroupRoot": f"/{at.group}",
         "failCgroupV1": False,
         "failSwapOn": False,
         "localStorageCapacityIsolation": False,
@@ -166,7 +166,7 @@ def _kubelet(credentials: Credentials) -> dict[str, Any]:
         "imageGCHighThresholdPercent": 100,
         "imageGCLowThresholdPercent": 99,
         "systemReserved": {"memory": "1Gi"},
-        "clusterDNS": [DNS_SERVICE],
+        "clusterDNS": [at.dns_service],
         "clusterDomain": DOMAIN,
         "resolvConf": "",
         "oomScoreAdj": 0,
@@ -179,14 +179,14 @@ def _kubelet(credentials: Credentials) -> dict[str, Any]:
     }
 
 
-def _proxy(credentials: Credentials) -> dict[str, Any]:
+def _proxy(credentials: Credentials, at: Addresses) -> dict[str, Any]:
     return {
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
-        "bindAddress": NODE,
+        "bindAddress": at.node,
         "clientConnection": {"kubeconfig": str(credentials.kubeconfig("proxy"))},
         "mode": "nftables",
-        "clusterCIDR": PODS,
+        "clusterCIDR": at.pods,
         "healthzBindAddress": "127.0.0.1:10256",
         "metricsBindAddress": "127.0.0.1:10249",
         # The machine's limit of tracked connections is not the cluster's to set.

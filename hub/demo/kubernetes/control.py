@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from hub.demo.kubernetes import addresses
+from hub.demo.kubernetes.addresses import NODE_NAME, Addresses
 from hub.demo.kubernetes.api import Api
 from hub.demo.kubernetes.credentials import Credentials
 from hub.demo.kubernetes.daemons import Daemon
@@ -34,6 +34,7 @@ class Control:
         self._api: Api | None = None
         self._made: Credentials | None = None
         self._binaries = Path()
+        self._slot: Addresses | None = None
 
     @property
     def is_running(self) -> bool:
@@ -101,7 +102,7 @@ class Control:
 
     def wait_node(self, *, is_ready: bool, timeout_s: float = _WAIT_S) -> None:
         """Wait until the node takes pods, or until it counts as gone."""
-        name = addresses.NODE_NAME
+        name = NODE_NAME
         if is_ready:
             self.daemon("kubelet").wait(self._node_is_ready, f"{name} was not ready", timeout_s)
         else:
@@ -109,7 +110,7 @@ class Control:
 
     def _node_is_ready(self) -> bool:
         try:
-            node = self.api.request("GET", f"/api/v1/nodes/{addresses.NODE_NAME}")
+            node = self.api.request("GET", f"/api/v1/nodes/{NODE_NAME}")
         except KubernetesDemoError:
             return False
         conditions = {each["type"]: each["status"] for each in node["status"].get("conditions", ())}
@@ -119,7 +120,7 @@ class Control:
 
     def offer_gpus(self) -> None:
         """Let the node offer its pretend GPUs; a kubelet that starts anew takes them away."""
-        path = f"/api/v1/nodes/{addresses.NODE_NAME}"
+        path = f"/api/v1/nodes/{NODE_NAME}"
         kind = "application/merge-patch+json"
         if self._gpus:
             label, product = GPU_LABEL
@@ -136,7 +137,7 @@ class Control:
         """
         if "kwok" not in self._daemons:
             assert self._made is not None
-            spec = kwok_spec(self._binaries, self._made)
+            spec = kwok_spec(self._binaries, self._made, self._at)
             log = self.daemon("kubelet").log.with_name("kwok.log")
             self._daemons["kwok"] = Daemon(spec, self._inside, log)
         self.daemon("kwok").start()
@@ -175,6 +176,12 @@ class Control:
                 # It has ended meanwhile.
                 continue
         return sorted(found)
+
+    @property
+    def _at(self) -> Addresses:
+        if self._slot is None:
+            raise KubernetesDemoError("The cluster has not been started.")
+        return self._slot
 
     @property
     def _inside(self) -> Namespace:

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from hub.demo.kubernetes.addresses import API_SERVICE, API_URL, DOMAIN, NODE, NODE_NAME
+from hub.demo.kubernetes.addresses import DOMAIN, NODE_NAME, Addresses
 
 USERS = {
     "admin": ("admin", "system:masters"),
@@ -73,30 +73,30 @@ class Credentials:
         return self.folder / f"{name}.kubeconfig"
 
 
-def make_credentials(folder: Path) -> Credentials:
+def make_credentials(folder: Path, at: Addresses) -> Credentials:
     """Make them all in a new folder."""
     folder.mkdir(mode=0o700)
     made = Credentials(folder)
     authority = _Authority()
     made.ca.write_bytes(authority.certificate.public_bytes(serialization.Encoding.PEM))
     names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
-    addresses = ["127.0.0.1", NODE, API_SERVICE]
+    addresses = ["127.0.0.1", at.node, at.api_service]
     authority.issue(
         made, "apiserver", "kube-apiserver", names=[*names, f"{names[-1]}.{DOMAIN}"], addresses=addresses
     )
-    authority.issue(made, "kubelet", NODE_NAME, names=[NODE_NAME], addresses=[NODE])
+    authority.issue(made, "kubelet", NODE_NAME, names=[NODE_NAME], addresses=[at.node])
     authority.issue(made, "kubelet-client", "kube-apiserver-kubelet-client")
     _write_key(made.service_account_key, ec.generate_private_key(ec.SECP256R1()))
     lines = []
     for name, (user, group) in USERS.items():
         token = made.token(name)
         lines.append(f'{token},{user},{name},"{group}"' if group else f"{token},{user},{name}")
-        write_kubeconfig(made.kubeconfig(name), made.ca, token)
+        write_kubeconfig(made.kubeconfig(name), at.api_url, made.ca, token)
     _write_private(made.tokens, "\n".join(lines).encode() + b"\n")
     return made
 
 
-def write_kubeconfig(path: Path, ca: Path, token: str, namespace: str = "default") -> None:
+def write_kubeconfig(path: Path, server: str, ca: Path, token: str, namespace: str = "default") -> None:
     """Write a kubeconfig file (JSON, which is YAML) for a bearer token."""
     content: dict[str, Any] = {
         "apiVersion": "v1",
@@ -106,7 +106,7 @@ def write_kubeconfig(path: Path, ca: Path, token: str, namespace: str = "default
             {
                 "name": "panhub",
                 "cluster": {
-                    "server": API_URL,
+                    "server": server,
                     "certificate-authority-data": base64.b64encode(ca.read_bytes()).decode(),
                 },
             }

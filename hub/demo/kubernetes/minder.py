@@ -21,11 +21,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 CGROUPS = Path("/sys/fs/cgroup")
-GROUP = "panhub-kubernetes"
-"""Name of the control group at the root of each hierarchy; the kubelet keeps pods below it."""
+_LINK_BITS = 30
 
 _KEEPER = """
 set -e
@@ -40,11 +38,24 @@ for pair in vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/pani
   echo "${pair#*=}" > "/run/${pair##*/}"
   mount --bind "/run/${pair##*/}" "/proc/sys/${pair%=*}"
 done
+# Room for mount points, without making folders on the machine: all that is there, bound into a new folder.
+for parent in /var/lib /var/log; do
+  room=/run/room$parent
+  mkdir -p "$room"
+  for path in "$parent"/*; do
+    if [ -L "$path" ]; then cp -P "$path" "$room"
+    elif [ -d "$path" ]; then mkdir "$room/${path##*/}"; mount --rbind "$path" "$room/${path##*/}"
+    elif [ -e "$path" ]; then : > "$room/${path##*/}"; mount --bind "$path" "$room/${path##*/}"
+    fi
+  done
+done
 while [ $# -gt 0 ]; do
-  mkdir -p "$1"
-  mount --bind "$1" "$2"
+  mkdir -p "$1" "/run/room$2"
+  mount --bind "$1" "/run/room$2"
   shift 2
 done
+mount --rbind /run/room/var/lib /var/lib
+mount --rbind /run/room/var/log /var/log
 echo 1 > /proc/sys/net/ipv4/ip_forward
 echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6
 ip link set lo up
@@ -84,19 +95,17 @@ def main() -> int:
 class Minder:
     """What has to be removed again. ``addresses`` are those of `hub.demo.kubernetes.addresses`."""
 
-    def __init__(self, folder: Path, images: Path, addresses: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, images: Path, addresses: dict[str, str]) -> None:
         self._bound = {folder / name: path for name, path in _BOUND.items()}
         self._bound[images] = "/var/lib/containerd"
         self._at = addresses
         self._keeper: subprocess.Popen[str] | None = None
-        self._made = folder / "made"
 
     def make(self) -> str:
         """Make all of it; returns the id of the namespaces' first process."""
         at = self._at
-        make_groups()
+        make_groups(at["group"])
         _ip("route", "add", "unreachable", at["whole"], "metric", "4096")
-        self._make_folders()
         command = ["unshare", "--mount", "--propagation", "slave", "--pid", "--net", "--fork", "--kill-child"]
         bound = [str(word) for pair in self._bound.items() for word in pair]
         self._keeper = subprocess.Popen(
@@ -112,9 +121,9 @@ class Minder:
         if not init:
             raise OSError(f"the namespaces cannot be made: {self._keeper.stderr.read()}")
         _ip("link", "add", at["link"], "type", "veth", "peer", "name", "eth0", "netns", init)
-        _ip("address", "add", f"{at['host']}/{at['bits']}", "dev", at["link"])
+        _ip("address", "add", f"{at['host']}/{_LINK_BITS}", "dev", at["link"])
         _ip("link", "set", at["link"], "up")
-        _inside(init, "address", "add", f"{at['node']}/{at['bits']}", "dev", "eth0")
+        _inside(init, "address", "add", f"{at['node']}/{_LINK_BITS}", "dev", "eth0")
         _inside(init, "link", "set", "eth0", "up")
         # What the node itself sends to a service is routed anew once its packets have an endpoint.
         _inside(init, "route", "add", at["services"], "dev", "lo", "src", at["node"])
@@ -134,21 +143,7 @@ class Minder:
         ):
             with contextlib.suppress(subprocess.CalledProcessError, OSError):
                 _ip(*words)
-        remove_groups()
-        with contextlib.suppress(OSError, ValueError):
-            for name in reversed(json.loads(self._made.read_text())):
-                # Only if nobody has put anything in it meanwhile.
-                with contextlib.suppress(OSError):
-                    Path(name).rmdir()
-            self._made.unlink()
-
-    def _make_folders(self) -> None:
-        made: list[str] = []
-        for name in self._bound.values():
-            path = Path(name)
-            made += [str(parent) for parent in reversed([path, *path.parents]) if not parent.exists()]
-            self._made.write_text(json.dumps(made))
-            path.mkdir(parents=True, exist_ok=True)
+        remove_groups(self._at["group"])
 
 
 def hierarchies() -> list[Path]:
@@ -158,27 +153,27 @@ def hierarchies() -> list[Path]:
     return [path for path in CGROUPS.iterdir() if not path.is_symlink() and os.path.ismount(path)]
 
 
-def make_groups() -> None:
+def make_groups(name: str) -> None:
     """Make the group below which the kubelet keeps its pods."""
     for root in hierarchies():
-        group = root / GROUP
+        group = root / name
         group.mkdir(exist_ok=True)
-        for name in ("cpuset.cpus", "cpuset.mems"):
+        for file in ("cpuset.cpus", "cpuset.mems"):
             # A new group of v1 has neither processors nor memory.
-            if (group / name).exists() and (root / name).exists():
-                (group / name).write_text((root / name).read_text())
+            if (group / file).exists() and (root / file).exists():
+                (group / file).write_text((root / file).read_text())
         controllers = root / "cgroup.controllers"
         if controllers.exists():
-            for name in controllers.read_text().split():
+            for each in controllers.read_text().split():
                 # Where systemd manages the machine most are there already; some kernels lack some.
                 with contextlib.suppress(OSError):
-                    (root / "cgroup.subtree_control").write_text(f"+{name}")
+                    (root / "cgroup.subtree_control").write_text(f"+{each}")
 
 
-def remove_groups() -> None:
+def remove_groups(name: str) -> None:
     """End what is still in the groups, and remove them."""
     for root in hierarchies():
-        for folder, _, _ in os.walk(root / GROUP, topdown=False):
+        for folder, _, _ in os.walk(root / name, topdown=False):
             _remove_group(Path(folder))
 
 

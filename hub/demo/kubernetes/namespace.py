@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from hub.demo.kubernetes import addresses, minder
+from hub.demo.kubernetes import minder
+from hub.demo.kubernetes.addresses import Addresses
 from hub.demo.kubernetes.errors import KubernetesDemoError
 
 
@@ -19,9 +20,10 @@ class Namespace:
     keeps until all has been removed.
     """
 
-    def __init__(self, folder: Path, images: Path, held: int) -> None:
+    def __init__(self, folder: Path, images: Path, at: Addresses, held: int) -> None:
         self._folder = folder
         self._images = images
+        self._at = at
         self._held = held
         self._minder: subprocess.Popen[str] | None = None
         self._init = ""
@@ -38,13 +40,8 @@ class Namespace:
             "folder": str(self._folder),
             "images": str(self._images),
             "addresses": {
-                "whole": addresses.WHOLE,
-                "host": addresses.HOST,
-                "node": addresses.NODE,
-                "bits": addresses.LINK_BITS,
-                "pods": addresses.PODS,
-                "services": addresses.SERVICES,
-                "link": addresses.LINK,
+                name: getattr(self._at, name)
+                for name in ("whole", "host", "node", "pods", "services", "link", "group")
             },
         }
         self._minder = subprocess.Popen(

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from hub.demo.kubernetes.addresses import DNS_SERVICE, NODE
+from hub.demo.kubernetes.addresses import Addresses
 from hub.demo.kubernetes.credentials import USERS
 
 _RBAC = "/apis/rbac.authorization.k8s.io/v1"
 _DNS = "kube-dns"
 
 
-def first_objects() -> Iterator[tuple[str, dict[str, Any]]]:
+def first_objects(at: Addresses) -> Iterator[tuple[str, dict[str, Any]]]:
     """Path and body of each, for server-side apply.
 
     CoreDNS runs as a daemon of the node, so its service has its address written down in place of a
@@ -53,7 +53,7 @@ def first_objects() -> Iterator[tuple[str, dict[str, Any]]]:
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": {"labels": {"k8s-app": _DNS}},
-            "spec": {"clusterIP": DNS_SERVICE, "ports": ports},
+            "spec": {"clusterIP": at.dns_service, "ports": ports},
         },
     )
     yield (
@@ -63,7 +63,7 @@ def first_objects() -> Iterator[tuple[str, dict[str, Any]]]:
             "kind": "EndpointSlice",
             "metadata": {"labels": {"kubernetes.io/service-name": _DNS}},
             "addressType": "IPv4",
-            "endpoints": [{"addresses": [NODE], "conditions": {"ready": True}}],
+            "endpoints": [{"addresses": [at.node], "conditions": {"ready": True}}],
             "ports": ports,
         },
     )

@@ -1,43 +1,49 @@
-"""One cluster runs on a machine at a time: who owns it, and waiting for them."""
+"""Which slot of the machine has a cluster? A lock for each, held by its owner and its minder."""
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import time
 from pathlib import Path
 from typing import TextIO
 
+from hub.demo.kubernetes.addresses import SLOTS
 from hub.demo.kubernetes.errors import KubernetesDemoError
 
-_PROBE_S = 0.2
+_LOCKS = Path("/run/lock")
+"""One for all users and checkouts of the machine, and gone when it starts anew."""
+
+_PROBE_S = 0.5
 
 
-def own(lock: Path, folder: Path, wait_s: float) -> TextIO:
-    """Hold the machine's lock until the returned file is closed, by us and by all who inherit it.
+def take_slot(folder: Path, wait_s: float, locks: Path = _LOCKS) -> tuple[int, TextIO]:
+    """A free slot, held until the returned file is closed by us and by all who inherit it.
 
     Raises
     ------
     KubernetesDemoError
-        If another holds it for longer than ``wait_s``; who it is is in the text.
+        If there is none within ``wait_s``; who holds them is in the text.
     """
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    held = lock.open("a+")
     deadline = time.monotonic() + wait_s
     while True:
-        try:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() > deadline:
-                held.seek(0)
-                owner = held.read().strip()
-                held.close()
-                raise KubernetesDemoError(
-                    f"A Kubernetes cluster runs on this machine already ({owner or 'unknown'})."
-                ) from error
-            time.sleep(_PROBE_S)
-        else:
-            held.truncate(0)
-            held.write(f"process {os.getpid()}, in {folder}\n")
-            held.flush()
-            return held
+        for slot in range(SLOTS):
+            if (held := _take(locks / f"panhub-kubernetes-{slot}", folder)) is not None:
+                return slot, held
+        if time.monotonic() >= deadline:
+            owners = "".join((locks / f"panhub-kubernetes-{slot}").read_text() for slot in range(SLOTS))
+            raise KubernetesDemoError(f"This machine runs {SLOTS} Kubernetes clusters already:\n{owners}")
+        time.sleep(_PROBE_S)
+
+
+def _take(lock: Path, folder: Path) -> TextIO | None:
+    held = lock.open("a+")
+    with contextlib.suppress(BlockingIOError):
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held.truncate(0)
+        held.write(f"process {os.getpid()}, in {folder}\n")
+        held.flush()
+        return held
+    held.close()
+    return None

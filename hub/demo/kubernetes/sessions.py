@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from hub.demo.install import ROOT
-from hub.demo.kubernetes.addresses import HOST, NODE_NAME
+from hub.demo.kubernetes.addresses import NODE_NAME
 from spawners.kubernetes.naming import PORT
 
 ENGINE = "panhub-engine"
@@ -42,14 +42,14 @@ class Storage:
     folders: Mapping[str, Path]
 
 
-def session_objects(namespace: str, storage: Storage) -> Objects:
-    """Path and body of each object, in the order in which they are made."""
+def session_objects(namespace: str, storage: Storage, machine: str) -> Objects:
+    """Path and body of each object, in the order of making; ``machine``: its address for pods."""
     yield from _classes()
     yield from _namespace(namespace)
     for claim, folder in storage.folders.items():
         yield from _volume(namespace, claim, folder)
     yield from _engine(namespace)
-    yield from _network(namespace)
+    yield from _network(namespace, machine)
 
 
 def cluster_wide(namespace: str, storage: Storage) -> list[str]:
@@ -131,9 +131,9 @@ def _engine(namespace: str) -> Objects:
         )
 
 
-def _network(namespace: str) -> Objects:
+def _network(namespace: str, address: str) -> Objects:
     """Sessions are reached from the machine, and reach hub and service there and the names of services."""
-    machine = [{"ipBlock": {"cidr": f"{HOST}/32"}}]
+    machine = [{"ipBlock": {"cidr": f"{address}/32"}}]
     names = [{"port": 53, "protocol": kind} for kind in ("UDP", "TCP")]
     yield _object(
         f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies/sessions",

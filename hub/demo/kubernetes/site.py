@@ -114,7 +114,7 @@ class KubernetesSite:
         self._kubeconfig = self.cluster.kubeconfig_for(ENGINE, self.namespace)
 
     def _make_objects(self) -> None:
-        for path, body in session_objects(self.namespace, self.storage):
+        for path, body in session_objects(self.namespace, self.storage, self.cluster.host_address):
             self.cluster.api.apply(path, body)
 
     def share_data(self) -> None:

@@ -6,15 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hub.demo.kubernetes.addresses import (
-    API_PORT,
-    API_URL,
-    DOMAIN,
-    NODE,
-    NODE_NAME,
-    PODS,
-    SERVICES,
-)
+from hub.demo.kubernetes.addresses import API_PORT, DOMAIN, NODE_NAME, Addresses
 from hub.demo.kubernetes.configuration import CONTAINERD_SOCKET, Files
 from hub.demo.kubernetes.credentials import Credentials
 
@@ -37,7 +29,7 @@ class DaemonSpec:
 
 
 def daemon_specs(
-    binaries: Path, folder: Path, files: Files, credentials: Credentials
+    binaries: Path, folder: Path, files: Files, credentials: Credentials, at: Addresses
 ) -> Iterator[DaemonSpec]:
     """Every daemon, in the order of their start."""
 
@@ -54,7 +46,7 @@ def daemon_specs(
         "--listen-peer-urls=http://127.0.0.1:2380",
         "--log-level=warn",
     )
-    yield spec("kube-apiserver", *_apiserver(credentials))
+    yield spec("kube-apiserver", *_apiserver(credentials, at))
     yield spec("containerd", f"--config={files.containerd}")
     yield spec(
         "kube-controller-manager",
@@ -64,7 +56,7 @@ def daemon_specs(
         f"--service-account-private-key-file={credentials.service_account_key}",
         f"--root-ca-file={credentials.ca}",
         "--allocate-node-cidrs=false",
-        f"--cluster-cidr={PODS}",
+        f"--cluster-cidr={at.pods}",
         "--node-monitor-period=1s",
         f"--node-monitor-grace-period={NODE_GRACE_S}s",
         # Of pods that ended, those above this number are removed: a test may make many.
@@ -83,24 +75,24 @@ def daemon_specs(
         f"--config={files.kubelet}",
         f"--kubeconfig={credentials.kubeconfig('kubelet')}",
         f"--hostname-override={NODE_NAME}",
-        f"--node-ip={NODE}",
+        f"--node-ip={at.node}",
     )
     yield spec("kube-proxy", f"--config={files.proxy}", f"--hostname-override={NODE_NAME}")
     yield spec("coredns", f"-conf={files.dns}")
 
 
-def _apiserver(credentials: Credentials) -> Iterator[str]:
+def _apiserver(credentials: Credentials, at: Addresses) -> Iterator[str]:
     issuer = f"https://kubernetes.default.svc.{DOMAIN}"
     yield from (
         f"--etcd-servers={_ETCD}",
-        f"--bind-address={NODE}",
-        f"--advertise-address={NODE}",
+        f"--bind-address={at.node}",
+        f"--advertise-address={at.node}",
         f"--secure-port={API_PORT}",
         f"--tls-cert-file={credentials.certificate('apiserver')}",
         f"--tls-private-key-file={credentials.key('apiserver')}",
         f"--client-ca-file={credentials.ca}",
         f"--token-auth-file={credentials.tokens}",
-        f"--service-cluster-ip-range={SERVICES}",
+        f"--service-cluster-ip-range={at.services}",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
         "--allow-privileged=true",
@@ -118,14 +110,14 @@ def _apiserver(credentials: Credentials) -> Iterator[str]:
     )
 
 
-def kwok_spec(binaries: Path, credentials: Credentials) -> DaemonSpec:
+def kwok_spec(binaries: Path, credentials: Credentials, at: Addresses) -> DaemonSpec:
     """Nodes and pods that are only said to run."""
     return DaemonSpec(
         "kwok",
         (
             str(binaries / "kwok"),
             f"--kubeconfig={credentials.kubeconfig('kwok')}",
-            f"--master={API_URL}",
+            f"--master={at.api_url}",
             "--manage-all-nodes=false",
             "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
             "--node-lease-duration-seconds=40",
