@@ -268,7 +268,7 @@ def _pod(
             },
             tolerations=[
                 *(toleration.model_dump(exclude_none=True) for toleration in pool.tolerations),
-                *given.get("tolerations", ()),
+                *overrides.as_list(given.get("tolerations", ())),
             ],
             **overrides.of_make_pod(given),
             **more,

@@ -36,6 +36,13 @@ class ClaimSource(Closed):
         default=PurePosixPath("."), description="Folder of the volume that `path` is, relative to its root."
     )
 
+    @field_validator("sub_path")
+    @classmethod
+    def _is_below(cls, value: PurePosixPath) -> PurePosixPath:
+        if value.is_absolute() or ".." in value.parts:
+            raise ValueError("must be a relative path without `..`")
+        return value
+
 
 class NfsSource(Closed):
     """An NFS export."""
@@ -187,6 +194,19 @@ class KubernetesClusterSettings(Closed):
     def _has_a_pool(self) -> Self:
         if not self.pools:
             raise ValueError("`pools` needs one entry at least")
+        return self
+
+    @model_validator(mode="after")
+    def _takes_overrides(self) -> Self:
+        if not self.kubespawner:
+            return self
+        from spawners.kubernetes.overrides import check_overrides
+
+        check_overrides(self.kubespawner)
+        gpus = {gpu.resource for pool in self.pools.values() for gpu in pool.gpus.values()}
+        for name in ("extra_resource_limits", "extra_resource_guarantees"):
+            if counted := gpus & set(self.kubespawner.get(name, ())):
+                raise ValueError(f"`kubespawner.{name}`: {min(counted)} is given by sizes (`gpus`)")
         return self
 
 
