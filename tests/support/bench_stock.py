@@ -44,16 +44,17 @@ def stock_hub(
     target: str = "",
     config: Path = _CONFIG,
     environment: Mapping[str, str] | None = None,
+    host: str = HOST,
 ) -> Iterator[StockHub]:
     """Run a proxy and a JupyterHub in ``folder``; ``spawner`` is ``null`` or ``local``.
 
-    ``environment`` is for another ``config``.
+    ``environment`` is for another ``config``; the hub listens at ``host``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     ports, node = free_ports(), find_node()
     if node is None:
         raise RuntimeError("Node is missing: run make demo once")
-    hub_url = f"http://{HOST}:{ports.hub}"
+    hub_url = f"http://{host}:{ports.hub}"
     token, password, proxy_token = (secrets.token_hex(16) for _ in range(3))
     base = {**base_environment(), "CONFIGPROXY_AUTH_TOKEN": proxy_token}
     ours = {

@@ -69,6 +69,10 @@ class KubernetesSite:
         """A place of the profiles for everyday work."""
         return PLACE
 
+    def container(self, environment: str) -> str:
+        """Image of an environment of the profiles, by digest; once the site was started."""
+        return self._containers[environment]
+
     @property
     def homes(self) -> Path:
         """Folder of the home folders."""
