@@ -7,14 +7,15 @@ BIN = .venv/bin
 # Byte code is compiled once, at installation: see hub/demo/install.py.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo smoke demo-slurm smoke-slurm smoke-desktop apptainer test test-slurm-testing unit lint format bench docs clean ci-packages desktop-packages slurm-packages
+.PHONY: help demo smoke demo-slurm smoke-slurm demo-kubernetes smoke-kubernetes smoke-desktop apptainer test test-slurm-testing unit lint format bench docs clean ci-packages desktop-packages slurm-packages
 
 help:
 	@echo "make demo    a running hub with demo data on this machine (ARGS='--port 8100')"
 	@echo "make smoke   the demo's whole way without a browser, on free ports"
 	@echo "make demo-slurm, make smoke-slurm    the same on a Slurm of their own (Debian 12, root)"
 	@echo "make apptainer    what sessions in images need there (Go, root)"
-	@echo "make smoke-desktop    the way of a desktop: typing, guests, outsiders (ARGS=--slurm)"
+	@echo "make demo-kubernetes, make smoke-kubernetes    the same in pods of a Kubernetes of their own (Debian, Go, root)"
+	@echo "make smoke-desktop    the way of a desktop: typing, guests, outsiders (ARGS=--slurm or --kubernetes)"
 	@echo "make test    all tests; what this machine lacks is skipped with the reason"
 	@echo "make unit    the fast tests only"
 	@echo "make lint    formatting, lint and types"
@@ -38,7 +39,16 @@ smoke-slurm: slurm-packages
 	@$(INSTALL) demo
 	@exec $(BIN)/panhub smoke --slurm $(ARGS)
 
-# ARGS=--slurm: on a Slurm of its own (then as root: make slurm-packages desktop-packages)
+# The first time they build the cluster's programs and the images, for a quarter of an hour.
+demo-kubernetes: kubernetes desktop-packages
+	@$(INSTALL) demo
+	@exec $(BIN)/panhub demo --kubernetes $(ARGS)
+
+smoke-kubernetes: kubernetes desktop-packages
+	@$(INSTALL) demo
+	@exec $(BIN)/panhub smoke --kubernetes $(ARGS)
+
+# ARGS=--slurm: on a Slurm of its own (then as root: make slurm-packages desktop-packages); ARGS=--kubernetes: in a pod
 smoke-desktop:
 	@$(INSTALL) demo
 	@exec $(BIN)/panhub smoke --desktop $(ARGS)
