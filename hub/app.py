@@ -18,7 +18,7 @@ from tornado.web import Application
 import templates
 from hub.access.service import AccessService
 from hub.api.routes import routes
-from hub.backends import Backends, make_backends
+from hub.backends import Backends, make_backends, with_storage
 from hub.catalogue.files import FilesCatalogue
 from hub.catalogue.layout import LAYOUTS
 from hub.database import Database
@@ -263,7 +263,8 @@ class App:
 
 
 def _profiles(settings: Settings) -> Profiles:
-    offered = load_profiles(settings.profiles.file, environments_root=settings.profiles.environments_root)
+    root = settings.profiles.environments_root
+    offered = with_storage(settings, load_profiles(settings.profiles.file, environments_root=root))
     if settings.desktop is not None:
         return offered
     try:

@@ -6,7 +6,8 @@ A kind of backend that no place names costs nothing: its code is not even loaded
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Protocol
 
 from hub.settings import ConfigError, Settings
@@ -70,6 +71,20 @@ def make_backends(settings: Settings, profiles: Profiles) -> Backends:
     if pods := {name: place for name, place in profiles.places.items() if isinstance(place, KubernetesPlace)}:
         schedulers += _add_kubernetes(settings, pods, by_place)
     return Backends(by_place, tuple(schedulers))
+
+
+def with_storage(settings: Settings, profiles: Profiles) -> Profiles:
+    """The profiles, in which places of Kubernetes see the storage that their cluster's settings have.
+
+    What a place says of itself stays. A form can tell so which places have the data, before anybody asks.
+    """
+    places = dict(profiles.places)
+    for name, place in profiles.places.items():
+        if isinstance(place, KubernetesPlace) and place.storage is None:
+            cluster = settings.kubernetes.clusters.get(place.cluster)
+            seen = tuple(str(one.path) for one in cluster.storage) if cluster else None
+            places[name] = place.model_copy(update={"storage": seen})
+    return replace(profiles, places=MappingProxyType(places))
 
 
 def _add_slurm(

@@ -30,8 +30,11 @@ class Elsewhere:
     profile_title: str = ""
 
 
-def missing_at(place: OfferedPlace, granted: AccessResult, home: PurePosixPath) -> tuple[str, ...]:
-    """Names of what a session needs and the place does not see: data sets, visits, the home folder."""
+def missing_at(place: OfferedPlace, granted: AccessResult, home: PurePosixPath | None) -> tuple[str, ...]:
+    """Names of what a session needs and the place does not see: data sets, visits, the home folder.
+
+    ``home`` None is not asked about.
+    """
     if place.storage is None:
         return ()
     unseen = [mount.source for mount in granted.mounts if not _is_in(mount.source, place.storage)]
@@ -45,7 +48,7 @@ def missing_at(place: OfferedPlace, granted: AccessResult, home: PurePosixPath) 
     names = [*(f"“{one.dataset.name}”" for one in sets), *(f"“{one.title}”" for one in visits)]
     if unseen and not names:
         names = ["The data"]
-    return (*names, *(() if _is_in(home, place.storage) else (HOME,)))
+    return (*names, *(() if home is None or _is_in(home, place.storage) else (HOME,)))
 
 
 def _is_in(path: PurePosixPath, folders: Iterable[PurePosixPath]) -> bool:

@@ -53,15 +53,22 @@ class Asked:
         """The person's own account."""
         return AccountRef(AccountKind.PERSON, self.person.username)
 
-    @property
-    def proposal(self) -> AccountRef | None:
-        """Account of the first input's proposal, if it can pay.
 
-        Open data is for everybody: who reads it does not spend the proposal's allocation.
-        """
-        if not self.granted.investigations or self.granted.decisions[0].is_open:
-            return None
-        return AccountRef(AccountKind.PROPOSAL, self.granted.investigations[0].proposal)
+def proposal_of(granted: AccessResult) -> AccountRef | None:
+    """Account of the first input's proposal, if it can pay.
+
+    Open data is for everybody: who reads it does not spend the proposal's allocation.
+    """
+    if not granted.investigations or granted.decisions[0].is_open:
+        return None
+    return AccountRef(AccountKind.PROPOSAL, granted.investigations[0].proposal)
+
+
+def takes_payer(payers: Sequence[str], wish: str, granted: AccessResult) -> bool:
+    """Whether somebody whom a place takes as payer goes with a launch."""
+    own = AccountRef(AccountKind.PERSON, "")
+    found = payer_at(payers, wish, own=own, proposal=proposal_of(granted), has_allocation=lambda _: False)
+    return found is not None
 
 
 def terms_of(
@@ -76,7 +83,7 @@ def _terms(session: Session, books: Books, asked: Asked, place: OfferedPlace, no
         place.payers,
         asked.request.payer,
         own=asked.own,
-        proposal=asked.proposal,
+        proposal=proposal_of(asked.granted),
         has_allocation=lambda account: books.has_allocation(session, account, now),
     )
     if payer is None:
@@ -131,7 +138,7 @@ def payer_words(payers: Sequence[str]) -> str:
 def _payer_not_here(place: OfferedPlace, asked: Asked) -> RequestError:
     if asked.request.payer == "person":
         why = "you asked to pay yourself"
-    elif asked.proposal is not None:
+    elif proposal_of(asked.granted) is not None:
         why = "you asked for the proposal to pay"
     else:
         why = "no data that a proposal pays for is chosen"

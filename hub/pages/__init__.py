@@ -29,7 +29,8 @@ Pages (GET)                                  template, context beside ``viewer``
 
 Form state: ``input`` = ``<kind>:<ref>`` (repeatable; links may also say ``dataset``,
 ``investigation`` or ``doi``), ``template`` (``id@version``, ``auto``, ``none``), ``interface``,
-``profile``, ``place`` (an id or ``soonest``), ``size`` (an id or ``own``), ``cpus``, ``memory_gib``,
+``profile``, ``place`` (an id or ``soonest``), ``overflow`` (``true``: or where it starts sooner),
+``size`` (an id or ``own``), ``cpus``, ``memory_gib``,
 ``gpus``, ``gpu_type`` (of an own size; they count with ``size=own`` or without a size), ``walltime_s`` or
 ``hours``, ``account``, ``qos``, ``reservation``, ``payer``, ``display_name``, ``p.<parameter>``; ``q``
 searches data. All may be missing: the server fills in defaults. An empty ``input`` is no data.

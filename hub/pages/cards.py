@@ -14,7 +14,7 @@ from hub.launch.store import Launch
 from hub.launch.summary import Summary as LaunchSummary
 from hub.pages import refusing
 from hub.pages.failures import refusal_of, ways_on
-from hub.pages.jobs import job_lines, log_path, own_job
+from hub.pages.jobs import is_pod, job_lines, log_path, own_job
 from hub.pages.sessionviews import Event, Notice, ProgressView, RecentRow, SessionCard, Step
 from hub.pages.summaries import grants_of, payer_title, resources_of, summary_of
 from hub.pages.views import Action, Allowed, Amount
@@ -40,6 +40,9 @@ _STEPS = (
     ("Started", LaunchState.SUBMITTED),
     ("Server answers", LaunchState.RUNNING),
 )
+
+_OF_JOBS = ("Handed to the scheduler", "Waiting in the queue")
+_OF_PODS = ("Handed to the cluster", "Waiting for room")
 
 
 class Cards:
@@ -72,7 +75,9 @@ class Cards:
         status = self._statuses.get(launch.id)
         is_unknown = status is not None and status.state is State.UNKNOWN
         outlook = self._outlooks.get(launch.id, NO_OUTLOOK)
-        is_queued = status is not None and status.state is State.PENDING and bool(status.reason)
+        # One that has its node waits for nobody else: it is being prepared there, and its step says how far.
+        is_waiting = status is not None and status.state is State.PENDING and bool(status.reason)
+        is_queued = is_waiting and status is not None and not status.node
         walltime = timedelta(
             seconds=launch.plan["walltime"] if launch.plan else said.walltime_s if said else 0
         )
@@ -217,18 +222,19 @@ def steps_of(launch: Launch, *, is_queued: bool = False) -> tuple[Step, ...]:
     """The steps of a start with their times; ``is_queued``: its job waits for its turn."""
     times = (launch.created_at, launch.held_at, launch.submitted_at, launch.running_at)
     is_over = not launch.is_live
+    handed, waiting = _OF_PODS if is_pod(launch.handle) else _OF_JOBS
     steps: list[Step] = []
     is_open = True
     for (title, state), at in zip(_STEPS, times, strict=True):
         reached = at is not None and not (launch.state is LaunchState.REFUSED and title == _STEPS[0][0])
         is_scheduled = state is LaunchState.SUBMITTED and own_job(launch.handle)
         if state is LaunchState.RUNNING and is_queued and is_open:
-            steps.append(Step("Waiting in the queue", is_current=True))
+            steps.append(Step(waiting, is_current=True))
             is_open = False
         is_next = not reached and is_open
         steps.append(
             Step(
-                "Handed to the scheduler" if is_scheduled else title,
+                handed if is_scheduled else title,
                 at if reached else None,
                 is_current=is_next and not is_over,
                 is_failed=is_next and is_over,

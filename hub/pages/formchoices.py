@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from hub.access.service import GrantedDataset
-from hub.launch.models import LaunchRequest
+from hub.launch.models import SOONEST, LaunchRequest
 from hub.launch.summary import Summary as LaunchSummary
 from hub.pages.format import count, duration, memory
 from hub.pages.formplaces import wanted_size
 from hub.pages.placing import gpu_title
 from hub.pages.sizing import Room, too_large
-from hub.pages.startviews import Choice, Parameter
+from hub.pages.startviews import Choice, Overflow, Parameter
 from hub.pages.state import NO_TEMPLATE
 from hub.pages.summaries import payer_title
 from hub.pages.views import Resources
@@ -112,17 +112,32 @@ def duration_choices(offer: Offer, request: LaunchRequest, longest: timedelta) -
     )
 
 
+def overflow_choice(offer: Offer, request: LaunchRequest) -> Overflow | None:
+    """Whether another place may be taken; None where there is no other, or the soonest is asked for."""
+    if len(offer.places) < 2 or request.place == SOONEST:
+        return None
+    return Overflow(offer.overflow_after, is_chosen=request.overflow)
+
+
 def payer_choices(
-    granted: GrantedDataset | None, request: LaunchRequest, said: LaunchSummary | None
+    granted: GrantedDataset | None, request: LaunchRequest, said: LaunchSummary | None, offer: Offer
 ) -> tuple[Choice, ...]:
-    """Who may pay."""
+    """Who may pay, at the place that is chosen or at some of the profile's."""
     auto = payer_title(said) if said else ""
     choices = [Choice("auto", "Automatic", detail=auto, is_chosen=request.payer == "auto")]
     if granted is not None and not granted.decision.is_open:
-        name = f"Proposal {granted.investigation.proposal}"
-        choices.append(Choice("proposal", name, is_chosen=request.payer == "proposal"))
-    choices.append(Choice("person", "Yours", is_chosen=request.payer == "person"))
+        choices.append(_payer("proposal", f"Proposal {granted.investigation.proposal}", request, offer))
+    choices.append(_payer("person", "Yours", request, offer))
     return tuple(choices)
+
+
+def _payer(value: str, title: str, request: LaunchRequest, offer: Offer) -> Choice:
+    is_chosen = request.payer == value
+    candidates = [place for place in offer.places if place.id == request.place] or offer.places
+    is_taken = any(value in place.payers for place in candidates)
+    where = candidates[0].title if len(candidates) == 1 else "these places"
+    why = "" if is_taken else f"Sessions at {where} are not paid so"
+    return Choice(value, title, why=why, is_chosen=is_chosen, is_allowed=is_taken or is_chosen)
 
 
 def parameters_of(template: Template | None, request: LaunchRequest) -> tuple[Parameter, ...]:

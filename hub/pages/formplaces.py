@@ -9,19 +9,29 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import PurePosixPath
 
+from hub.access.service import AccessResult
 from hub.launch.models import SOONEST, LaunchRequest
+from hub.launch.storage import missing_at
+from hub.launch.summary import PlaceForecast
 from hub.launch.summary import Summary as LaunchSummary
+from hub.launch.terms import payer_words, takes_payer
 from hub.pages import placing, sizing
 from hub.pages.format import memory
 from hub.pages.placeviews import Detail, ExpectedStart, GpuChoice, NumberField, Option, PlaceCard
 from hub.pages.placing import Looked, Place
 from hub.pages.sizing import Room
 from profiles.choose import Offer, OfferedPlace
-from spawners.backend import PlaceOffer, ReservationOffer
-from spawners.plan import Size
+from profiles.places import EITHER
+from spawners.backend import Forecast, PlaceOffer, ReservationOffer
+from spawners.plan import Environment, Size
 
-_KINDS = {"slurm": "Slurm", "batchspawner": "Batch"}
+_KINDS = {"slurm": "Slurm", "batchspawner": "Batch", "kubernetes": "Kubernetes"}
+
+
+NOTHING = AccessResult()
+"""No data."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +59,49 @@ def wanted_place(offer: Offer, request: LaunchRequest) -> str:
     return request.place if is_one and request.place else offer.place
 
 
-def places_of(offer: Offer) -> tuple[Place, ...]:
-    """Places of a profile, to be looked at; those its environment is not built for say so."""
-    fitting = ((place, None) for place in offer.places)
-    unfit = (
-        (place, f"“{offer.environment.title}” is not built for {place.architecture}")
-        for place in offer.unfit_places
+def places_of(
+    offer: Offer,
+    granted: AccessResult = NOTHING,
+    home: PurePosixPath | None = None,
+    payer: str = "auto",
+) -> tuple[Place, ...]:
+    """Places of a profile, to be looked at; those that do not go with environment, data or payer say so.
+
+    ``home`` None: the person has no account, so only the data counts. ``payer`` is who is asked to pay.
+    """
+    fitting = (
+        (place, _not_there(place, granted, home) or _not_paid(place, granted, payer))
+        for place in offer.places
     )
+    unfit = ((place, _not_built(place, offer.environment)) for place in offer.unfit_places)
     return tuple(
-        Place(place.id, place.title, note=_note(place), description=place.description, why_not=why_not)
+        Place(
+            place.id,
+            place.title,
+            note=_note(place),
+            description=place.description,
+            why_not=why_not,
+            payer="" if place.payers == EITHER else f"paid by {payer_words(place.payers)}",
+        )
         for place, why_not in (*fitting, *unfit)
     )
+
+
+def _not_there(place: OfferedPlace, granted: AccessResult, home: PurePosixPath | None) -> str | None:
+    missing = missing_at(place, granted, home)
+    if not missing:
+        return None
+    return f"{' and '.join(missing[:2])} {'is' if len(missing) == 1 else 'are'} not on its storage"
+
+
+def _not_paid(place: OfferedPlace, granted: AccessResult, payer: str) -> str | None:
+    return None if takes_payer(place.payers, payer, granted) else f"Paid by {payer_words(place.payers)} only"
+
+
+def _not_built(place: OfferedPlace, environment: Environment) -> str:
+    if place.architecture and place.architecture not in environment.architectures:
+        return f"“{environment.title}” is not built for {place.architecture}"
+    return f"“{environment.title}” has no container image"
 
 
 def _note(place: OfferedPlace) -> str:
@@ -226,14 +268,9 @@ def _names(
     )
 
 
-def expected_start(said: LaunchSummary, now: datetime) -> ExpectedStart:
-    """What the dry run says of the start."""
-    at = said.expected_start
-    return ExpectedStart(
-        at,
-        is_now=at is not None and at <= now + timedelta(seconds=30),
-        is_estimate=said.expected_start_basis == "estimate",
-    )
+def expected_start(said: LaunchSummary | PlaceForecast, now: datetime) -> ExpectedStart:
+    """What the dry run says of the start, at the place that is taken or at another."""
+    return placing.expected(Forecast(said.expected_start, said.expected_start_basis), now)
 
 
 def scheduling_words(said: LaunchSummary) -> tuple[tuple[str, str], ...]:

@@ -6,17 +6,19 @@ Nothing here computes a hold or a verdict.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from hub.launch.models import SOONEST, LaunchRequest, SchedulingRequest
 from hub.launch.news import utcnow
+from hub.launch.storage import DATA_NOT_HERE
 from hub.launch.store import Launch
-from hub.launch.summary import HoldSummary
+from hub.launch.summary import HoldSummary, PlaceForecast
 from hub.launch.summary import Summary as LaunchSummary
 from hub.pages import refusing
 from hub.pages.formplaces import expected_start, scheduling_words
 from hub.pages.interfaces import TITLES
-from hub.pages.startviews import Hold, Summary
+from hub.pages.refusing import account_title
+from hub.pages.startviews import Hold, OtherPlace, Summary
 from hub.pages.state import fields_of
 from hub.pages.summaries import grants_of, payer_title, resources_of
 from hub.pages.views import Action, Amount, Meter, Refusal, Resources
@@ -38,6 +40,7 @@ def summary_view(
         refusal = refusing.with_actions(problem, _ways_out(problem, offer, request), live)
     if said is None:
         return _undecided(request, refusal)
+    now = utcnow()
     return Summary(
         interface=said.interface.title,
         environment=said.environment.title,
@@ -48,17 +51,24 @@ def summary_view(
         template=said.template.title if said.template else "",
         grants=grants_of(said),
         holds=tuple(_hold(line) for line in said.holds),
-        start=expected_start(said, utcnow()),
+        start=expected_start(said, now),
         is_soonest=said.is_soonest,
+        instead_of=said.instead_of.title if said.instead_of else "",
+        others=tuple(_other(one, now) for one in said.alternatives),
         scheduling=scheduling_words(said),
         refusal=refusal,
     )
 
 
+def _other(one: PlaceForecast, now: datetime) -> OtherPlace:
+    payer = account_title(one.payer.id, one.payer.title) if one.payer else ""
+    return OtherPlace(one.place.title, expected_start(one, now), payer, one.why_not)
+
+
 def _hold(line: HoldSummary) -> Hold:
     resource = Resource(line.resource)
     meter = Meter(
-        title=refusing.account_title(line.account_kind, line.account),
+        title=account_title(line.account_kind, line.account),
         resource=resource,
         limit=line.limit,
         used=line.used,
@@ -95,6 +105,11 @@ def _ways_out(problem: Problem, offer: Offer | None, request: LaunchRequest) -> 
     if problem.code in {"account_unknown", "qos_unknown", "reservation_unknown"}:
         untold = request.model_copy(update={"scheduling": SchedulingRequest()})
         return (Action("Leave it to the scheduler", ("new",), fields_of(untold), icon="list-check"),)
+    if problem.code == DATA_NOT_HERE:
+        return _places_with_data(problem, request)
+    if problem.code == "payer_not_here" and request.payer != "auto":
+        unsaid = request.model_copy(update={"payer": "auto"})
+        return (Action("Leave the payer to the site", ("new",), fields_of(unsaid), icon="sliders"),)
     if offer is None:
         return ()
     actions = []
@@ -106,4 +121,16 @@ def _ways_out(problem: Problem, offer: Offer | None, request: LaunchRequest) -> 
         size = {x.id: x for x in offer.sizes}[offer.default_size]
         usual = request.model_copy(update={"size": size.id, "resources": None})
         actions.append(Action(f"Take {size.title}", ("new",), fields_of(usual), icon="sliders"))
+    return tuple(actions)
+
+
+def _places_with_data(problem: Problem, request: LaunchRequest) -> tuple[Action, ...]:
+    """A button for each place that has the data; its profile, size and interface are the form's to fit."""
+    actions = []
+    for place in problem.extra.get("places", [])[:3]:
+        update = {"place": place["id"]}
+        if place["profile"]:
+            update |= {"profile": place["profile"], "size": None, "resources": None}
+        there = request.model_copy(update=update)
+        actions.append(Action(f"Take {place['title']}", ("new",), fields_of(there), icon="cpu"))
     return tuple(actions)

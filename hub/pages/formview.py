@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
-from hub.access.service import AccessService, GrantedDataset
+from hub.access.service import AccessResult, AccessService
 from hub.identity.models import Person
 from hub.launch.models import SOONEST, Input, InputKind, LaunchRequest
 from hub.launch.news import utcnow
@@ -21,6 +21,7 @@ from hub.launch.store import Launch
 from hub.launch.summary import Summary as LaunchSummary
 from hub.pages.formchoices import (
     duration_choices,
+    overflow_choice,
     parameters_of,
     payer_choices,
     profile_choice,
@@ -29,7 +30,7 @@ from hub.pages.formchoices import (
     template_choices,
 )
 from hub.pages.formdata import data_choices, dataset_of
-from hub.pages.formplaces import Placed, placed, places_of, wanted_size
+from hub.pages.formplaces import NOTHING, Placed, placed, places_of, wanted_size
 from hub.pages.formsummary import summary_view
 from hub.pages.interfaces import default_offer, fitting, interface_choices, with_interface_first
 from hub.pages.placeviews import PlaceCard
@@ -76,7 +77,8 @@ class Forms:
 
         ``chosen`` is the field that was changed last: an interface then goes before the profile.
         """
-        granted, problem = await self._granted(person, request)
+        access, problem = await self._granted(person, request)
+        granted = access.datasets[0] if access.datasets else None
         matches = await self._notebooks.ranked(granted)
         if request.template == AUTO:
             request = request.model_copy(update={"template": _best(matches)})
@@ -88,7 +90,7 @@ class Forms:
         said, refused = await self._launches.summarise(person, request)
         offer = _chosen_offer(offered, request, said)
         data = await data_choices(self._access, person, query)
-        where = await self._placed(person, offer, request, said)
+        where = await self._placed(person, offer, request, said, access)
         template = self._notebooks.library.get(request.template) if request.template else None
         return FormView(
             chosen=dataset_of(granted),
@@ -98,7 +100,8 @@ class Forms:
             profiles=tuple(profile_choice(one, one is offer) for one in offered),
             sizes=size_choices(offer, request, where.room),
             durations=duration_choices(offer, request, where.max_walltime),
-            payers=payer_choices(granted, request, said),
+            payers=payer_choices(granted, request, said, offer),
+            overflow=overflow_choice(offer, request),
             summary=summary_view(said, problem or refused, offer, request, live),
             parameters=parameters_of(template, request),
             display_name=request.display_name or "",
@@ -112,12 +115,20 @@ class Forms:
         """The cards of the places alone, as they are now."""
         offered = offers(self._profiles, await self._planner.subject(person))
         offer = _chosen_offer(offered, request, None)
-        return (await self._placed(person, offer, request, None)).cards
+        access, _ = await self._granted(person, request)
+        return (await self._placed(person, offer, request, None, access)).cards
 
     async def _placed(
-        self, person: Person, offer: Offer, request: LaunchRequest, said: LaunchSummary | None
+        self,
+        person: Person,
+        offer: Offer,
+        request: LaunchRequest,
+        said: LaunchSummary | None,
+        access: AccessResult,
     ) -> Placed:
-        looked = await look(places_of(offer), self._backends, await self._ask(person, offer, request))
+        ask = await self._ask(person, offer, request)
+        places = places_of(offer, access, ask.account.home if ask else None, request.payer)
+        looked = await look(places, self._backends, ask)
         return placed(offer, request, looked, said, utcnow())
 
     async def _ask(self, person: Person, offer: Offer, request: LaunchRequest) -> Ask | None:
@@ -138,14 +149,11 @@ class Forms:
             ),
         )
 
-    async def _granted(
-        self, person: Person, request: LaunchRequest
-    ) -> tuple[GrantedDataset | None, Problem | None]:
+    async def _granted(self, person: Person, request: LaunchRequest) -> tuple[AccessResult, Problem | None]:
         try:
-            result = await self._access.grants_for(person, request.inputs)
+            return await self._access.grants_for(person, request.inputs), None
         except RequestError as error:
-            return None, error.problem
-        return (result.datasets[0] if result.datasets else None), None
+            return NOTHING, error.problem
 
     async def default_inputs(self, person: Person, last: LaunchRequest | None) -> tuple[Input, ...]:
         """Data of a complete form: what was used last if it may still be read, else the newest own."""

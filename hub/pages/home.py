@@ -20,7 +20,7 @@ from hub.pages.refusing import meter_view
 from hub.pages.sessionviews import HomeView, RecentRow
 from hub.pages.shared import coming_of, company_of, shared_with, with_company, workstations_of
 from hub.pages.state import fields_of, state_of, to_request
-from hub.pages.summaries import paying_proposals
+from hub.pages.summaries import paying_accounts
 from hub.pages.views import Meter
 from hub.problems import RequestError
 from quota.models import AccountKind, AccountRef, Resource
@@ -61,10 +61,10 @@ class HomeBase(PageHandler):
 
 
 def own_meters(handler: PageHandler, session: Session, launches: Sequence[Launch]) -> tuple[Meter, ...]:
-    """Meters of a person and of the proposals that paid for some launches."""
+    """Meters of a person and of the other accounts that paid for some launches."""
     person = handler.person
     accounts = [AccountRef(AccountKind.PERSON, person.username)]
-    accounts += [AccountRef(AccountKind.PROPOSAL, name) for name in paying_proposals(launches)]
+    accounts += paying_accounts(launches)
     found = handler.app.books.ledger.meters(session, accounts, now=utcnow(), holder=holder_of(person))
     return tuple(meter_view(meter, own=person.username) for meter in found)
 

@@ -64,11 +64,20 @@ def _number(job_id: str) -> tuple[int, str]:
     return (int(digits) if digits.isascii() and digits.isdigit() else 0, job_id)
 
 
+def is_pod(handle: Mapping[str, Any] | None) -> bool:
+    """Whether a session's handle is of a pod."""
+    return handle is not None and "namespace" in handle
+
+
 def own_job(handle: Mapping[str, Any] | None) -> str:
-    """Name of a session's own job at its scheduler, in words; empty where there is none."""
-    if not handle or "job" not in handle:
+    """Name of a session's own job or pod at its scheduler, in words; empty where there is none."""
+    if not handle:
         return ""
     cluster = handle.get("cluster")
+    if is_pod(handle):
+        return f"Pod {handle['name']} in {handle['namespace']} on {cluster}"
+    if "job" not in handle:
+        return ""
     return f"Slurm job {handle['job']} on {cluster}" if cluster else f"Job {handle['job']}"
 
 

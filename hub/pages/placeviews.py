@@ -51,8 +51,9 @@ class PlaceCard:
     """A place as it is now. ``value`` is what the form sends.
 
     ``why`` says why it cannot be taken, ``takes`` which place `soonest` would take, ``warning`` what
-    to know before. ``as_of`` is when it was looked at, None for just now; ``is_old``: so long ago that
-    it may no longer hold.
+    to know before. ``payer`` says who pays there where that is not for the launch to say. Of ``warm_total``
+    rooms that are kept ready ``warm_free`` are free. ``as_of`` is when it was looked at, None for just
+    now; ``is_old``: so long ago that it may no longer hold.
     """
 
     value: str
@@ -70,6 +71,9 @@ class PlaceCard:
     nodes_free: int | None = None
     nodes_total: int | None = None
     jobs_pending: int | None = None
+    warm_free: int | None = None
+    warm_total: int | None = None
+    payer: str = ""
     as_of: datetime | None = None
     is_old: bool = False
 

@@ -28,13 +28,14 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A place that a profile has. ``why_not``: why it does not go with the profile or environment."""
+    """A place that a profile has. ``why_not``: why it does not go with the profile, environment or data."""
 
     id: str
     title: str
     note: str = ""
     description: str = ""
     why_not: str | None = None
+    payer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +152,9 @@ def _card(one: Looked, is_chosen: bool, now: datetime, too_large: str) -> PlaceC
         nodes_free=free.nodes_free,
         nodes_total=free.nodes_total,
         jobs_pending=free.jobs_pending,
+        warm_free=free.warm_free if free.warm_total else None,
+        warm_total=free.warm_total or None,
+        payer=one.place.payer,
         as_of=taken_at,
         is_old=taken_at is not None and now - taken_at >= _OLD,
     )

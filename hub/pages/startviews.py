@@ -21,12 +21,31 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class OtherPlace:
+    """A place that was not taken: when it would start there and who would pay, or why it cannot."""
+
+    title: str
+    start: ExpectedStart
+    payer: str = ""
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Overflow:
+    """Whether another place may be taken, if the chosen one starts later than ``after``."""
+
+    after: timedelta
+    is_chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """What the engine's dry run says: what will start, or why not.
 
     ``start`` None: at once, as where there is no queue. ``waiting`` says why not now, ``scheduling``
-    what the scheduler is told (name, value). ``is_decided``: the rest is known, too; otherwise the
-    refusal is all there is to say.
+    what the scheduler is told (name, value). ``instead_of`` is the place that was asked for, where
+    another starts sooner; ``others`` are the places that were not taken. ``is_decided``: the rest is
+    known, too; otherwise the refusal is all there is to say.
     """
 
     interface: str
@@ -40,6 +59,8 @@ class Summary:
     holds: tuple[Hold, ...] = ()
     start: ExpectedStart | None = None
     is_soonest: bool = False
+    instead_of: str = ""
+    others: tuple[OtherPlace, ...] = ()
     scheduling: tuple[tuple[str, str], ...] = ()
     waiting: str = ""
     refusal: Refusal | None = None
@@ -157,6 +178,7 @@ class FormView:
     places: tuple[PlaceCard, ...] = ()
     detail: Detail = NO_DETAIL
     own_size: str = ""
+    overflow: Overflow | None = None
 
 
 @dataclass(frozen=True, slots=True)

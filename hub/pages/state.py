@@ -87,6 +87,8 @@ def to_request(state: FormState, library: Library) -> LaunchRequest:
     """
     raw: dict[str, Any] = {name: state.one(name) for name in _SCALARS if state.one(name)}
     raw["inputs"] = list(state.inputs or ())
+    if overflow := state.one("overflow"):
+        raw["overflow"] = True if overflow == "true" else overflow
     template = state.one("template")
     if template and template != NO_TEMPLATE:
         raw["template"] = template
@@ -170,6 +172,8 @@ def fields_of(request: LaunchRequest) -> tuple[tuple[str, str], ...]:
         value = getattr(request, name)
         if value is not None:
             fields.append((name, value))
+    if request.overflow:
+        fields.append(("overflow", "true"))
     fields += _size_fields(request)
     for name in _SCHEDULING:
         value = getattr(request.scheduling, name)

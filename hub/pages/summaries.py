@@ -6,7 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from hub.launch.store import Launch
 from hub.launch.summary import Summary as LaunchSummary
+from hub.pages.refusing import account_title
 from hub.pages.views import Grant, Resources
+from quota.models import AccountKind, AccountRef
 from spawners.plan import MountMode
 
 _RESULTS = ("processed data",)
@@ -67,10 +69,11 @@ def payer_title(said: LaunchSummary | None) -> str:
     """Who pays, in words."""
     if said is None:
         return ""
-    return f"Proposal {said.payer.title}" if said.payer.id == "proposal" else "Yours"
+    return account_title(said.payer.id, said.payer.title)
 
 
-def paying_proposals(launches: Iterable[Launch]) -> list[str]:
-    """Proposals whose allocations some launches used; open data is read without spending its own."""
+def paying_accounts(launches: Iterable[Launch]) -> list[AccountRef]:
+    """Accounts beside one's own that paid for some launches; open data is read without spending its own."""
     said = [summary_of(launch) for launch in launches]
-    return sorted({one.payer.title for one in said if one is not None and one.payer.id == "proposal"})
+    payers = {AccountRef(AccountKind(one.payer.id), one.payer.title) for one in said if one is not None}
+    return sorted(payer for payer in payers if payer.kind is not AccountKind.PERSON)

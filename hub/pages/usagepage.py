@@ -21,7 +21,7 @@ from hub.pages.base import PageHandler
 from hub.pages.home import sessions_csv
 from hub.pages.places import place_words
 from hub.pages.refusing import meter_view, title_of
-from hub.pages.summaries import paying_proposals, resources_of, summary_of
+from hub.pages.summaries import paying_accounts, resources_of, summary_of
 from hub.pages.usageviews import DayUse, OperateView, ProposalUse, RefusalCount, RunningRow, UsageView
 from hub.pages.views import Amount, Meter
 from quota import reports
@@ -56,8 +56,8 @@ class UsagePage(PageHandler):
         period = reports.Period(today - timedelta(days=days - 1), today)
         over = await self.recent_launches(200)
         in_range = [launch for launch in over if launch.created_at.date() >= period.first]
-        names = paying_proposals(over)
-        meters = await self.app.db.run(lambda s: self._meters(s, names, period))
+        payers = paying_accounts(over)
+        meters = await self.app.db.run(lambda s: self._meters(s, payers, period))
         used = await self.app.db.run(lambda s: reports.use_by_day(s, period, username=self.person.username))
         cards = self.cards()
         resource = self._resource()
@@ -82,9 +82,10 @@ class UsagePage(PageHandler):
         asked = self.get_query_argument("resource", "")
         return next((one for one in _PLOTTED if one.value == asked), Resource.CPU_SECONDS)
 
-    def _meters(self, session: Session, names: Sequence[str], period: reports.Period) -> tuple[Meter, ...]:
-        accounts = [AccountRef(AccountKind.PERSON, self.person.username)]
-        accounts += [AccountRef(AccountKind.PROPOSAL, name) for name in names]
+    def _meters(
+        self, session: Session, payers: Sequence[AccountRef], period: reports.Period
+    ) -> tuple[Meter, ...]:
+        accounts = [AccountRef(AccountKind.PERSON, self.person.username), *payers]
         now = utcnow()
         since = now - timedelta(days=(period.last - period.first).days + 1)
         found = self.app.books.ledger.meters(session, accounts, now=now, holder=holder_of(self.person))
