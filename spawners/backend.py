@@ -47,6 +47,7 @@ class EndCause(StrEnum):
     TIME_LIMIT = "time_limit"
     PREEMPTED = "preempted"
     NODE_FAILURE = "node_failure"
+    EVICTED = "evicted"
     CANCELLED = "cancelled"
     LOST = "lost"
 

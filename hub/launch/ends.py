@@ -16,6 +16,7 @@ _REASONS = {
     EndCause.TIME_LIMIT: EndReason.TIME_LIMIT,
     EndCause.PREEMPTED: EndReason.PREEMPTED,
     EndCause.NODE_FAILURE: EndReason.NODE_FAILURE,
+    EndCause.EVICTED: EndReason.EVICTED,
     EndCause.CANCELLED: EndReason.CANCELLED_BY_SCHEDULER,
     EndCause.LOST: EndReason.LOST,
 }
@@ -30,6 +31,8 @@ _SENTENCES = {
     EndReason.PREEMPTED: "The scheduler ended the session to make room for a job of higher priority; "
     "start it again, or take another place or QOS.",
     EndReason.NODE_FAILURE: "The node of the session failed; start it again, it will run on another node.",
+    EndReason.EVICTED: "The session's node had to put it out: it ran short of memory or disk, or is being "
+    "emptied for maintenance. Start it again, it will run on another node.",
     EndReason.CANCELLED_BY_SCHEDULER: "The session's job was cancelled at the scheduler, not here; "
     "ask the cluster's operators if it was not you.",
     EndReason.LOST: "The session ended without a word: the machine or its supervisor was lost.",

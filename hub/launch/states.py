@@ -51,6 +51,7 @@ class EndReason(StrEnum):
     OUT_OF_MEMORY = "out_of_memory"
     PREEMPTED = "preempted"
     NODE_FAILURE = "node_failure"
+    EVICTED = "evicted"
     CANCELLED_BY_SCHEDULER = "cancelled_by_scheduler"
     LOST = "lost"
     START_FAILED = "start_failed"

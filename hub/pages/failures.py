@@ -24,6 +24,7 @@ _FAILURES = {
     EndReason.EXITED,
     EndReason.PREEMPTED,
     EndReason.NODE_FAILURE,
+    EndReason.EVICTED,
     EndReason.CANCELLED_BY_SCHEDULER,
 }
 
@@ -37,6 +38,7 @@ _HINTS = {
     EndReason.EXITED: "The last lines of the log below tell more.",
     EndReason.PREEMPTED: "It gave way to more urgent work. Start it again: it waits for its turn anew.",
     EndReason.NODE_FAILURE: "The fault was the machine's, not yours: start it again.",
+    EndReason.EVICTED: "Start it again. If its node ran short, a size with more memory is put out later.",
     EndReason.CANCELLED_BY_SCHEDULER: "If that was not you, ask the operators of the cluster.",
 }
 

@@ -60,6 +60,7 @@ _END_CHIPS = {
     EndReason.LOST: Chip("x-octagon", "Lost", "bad"),
     EndReason.PREEMPTED: Chip("x-octagon", "Preempted", "warn"),
     EndReason.NODE_FAILURE: Chip("x-octagon", "Node failed", "bad"),
+    EndReason.EVICTED: Chip("x-octagon", "Put out by its node", "warn"),
     EndReason.CANCELLED_BY_SCHEDULER: Chip("x-circle", "Cancelled outside", "warn"),
     EndReason.START_FAILED: Chip("x-octagon", "Did not start", "bad"),
     EndReason.START_TIMEOUT: Chip("x-octagon", "Did not answer", "bad"),
