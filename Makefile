@@ -7,7 +7,7 @@ BIN = .venv/bin
 # Byte code is compiled once, at installation: see hub/demo/install.py.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo smoke demo-slurm smoke-slurm demo-kubernetes smoke-kubernetes smoke-desktop apptainer test test-slurm-testing unit lint format bench docs clean ci-packages desktop-packages slurm-packages
+.PHONY: help demo smoke demo-slurm smoke-slurm demo-kubernetes smoke-kubernetes smoke-desktop apptainer kubernetes test test-slurm-testing unit lint format bench docs clean ci-packages desktop-packages slurm-packages kubernetes-packages
 
 help:
 	@echo "make demo    a running hub with demo data on this machine (ARGS='--port 8100')"
@@ -15,6 +15,7 @@ help:
 	@echo "make demo-slurm, make smoke-slurm    the same on a Slurm of their own (Debian 12, root)"
 	@echo "make apptainer    what sessions in images need there (Go, root)"
 	@echo "make demo-kubernetes, make smoke-kubernetes    the same in pods of a Kubernetes of their own (Debian, Go, root)"
+	@echo "make kubernetes    the programs of a Kubernetes cluster, for its demo and tests (Go, root; ten minutes once)"
 	@echo "make smoke-desktop    the way of a desktop: typing, guests, outsiders (ARGS=--slurm or --kubernetes)"
 	@echo "make test    all tests; what this machine lacks is skipped with the reason"
 	@echo "make unit    the fast tests only"
@@ -59,6 +60,11 @@ apptainer:
 	@$(INSTALL) tools
 	@$(BIN)/python -m hub.demo.slurm.image
 
+# For the demo's Kubernetes and its tests: built once, in ten minutes of two processors.
+kubernetes: kubernetes-packages
+	@$(INSTALL) tools
+	@$(BIN)/python -m hub.demo.kubernetes
+
 test:
 	@$(INSTALL) dev
 	$(BIN)/pytest $(ARGS)
@@ -102,8 +108,10 @@ DESKTOP_PACKAGES = bubblewrap tigervnc-standalone-server tigervnc-tools x11-xkb-
   libxcb-shape0 libxkbcommon-x11-0 mesa-utils
 # Building apptainer, mounting and making images; Go is not Debian's, which is too old.
 APPTAINER_PACKAGES = build-essential squashfuse squashfs-tools debootstrap
+# A node's programs, making images, and a small image for tests; Kubernetes itself is built.
+KUBERNETES_PACKAGES = runc containernetworking-plugins nftables iproute2 buildah debootstrap busybox-static
 CI_PACKAGES = bubblewrap chromium postgresql openjdk-17-jre-headless maven fonts-dejavu-core \
-  $(DESKTOP_PACKAGES) $(SLURM_PACKAGES) $(APPTAINER_PACKAGES) xrdp openssh-server
+  $(DESKTOP_PACKAGES) $(SLURM_PACKAGES) $(APPTAINER_PACKAGES) $(KUBERNETES_PACKAGES) xrdp openssh-server
 
 # Their daemons are not started (invoke-rc.d(8)): demo and tests run their own.
 INSTALL_PACKAGES = @missing=; for package in $(1); do \
@@ -127,3 +135,6 @@ desktop-packages:
 
 slurm-packages:
 	$(call INSTALL_PACKAGES,$(SLURM_PACKAGES))
+
+kubernetes-packages:
+	$(call INSTALL_PACKAGES,$(KUBERNETES_PACKAGES))

@@ -119,6 +119,11 @@ def own_namespace(cluster: Cluster) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def busybox(cluster: Cluster) -> str:
     """Image with nothing but busybox, by digest: for pods that need no Python."""
+    return import_busybox(cluster)
+
+
+def import_busybox(cluster: Cluster) -> str:
+    """Bring the image with busybox onto the node; returns its name by digest."""
     archive = cluster.folder / "busybox.tar"
     links = {f"/bin/{name}": "busybox" for name in _COMMANDS}
     program = Path(require_program("busybox", package="busybox-static"))
@@ -131,6 +136,41 @@ def busybox(cluster: Cluster) -> str:
         machine=os.uname().machine,
     )
     return cluster.import_image(archive)
+
+
+def make_pod(cluster: Cluster, namespace: str, name: str, image: str, script: str, **spec: Any) -> str:
+    """Make a pod that runs a script of the shell; returns its uid. ``container``: of its only container."""
+    container = {
+        "name": "main",
+        "image": image,
+        "imagePullPolicy": "Never",
+        "command": ["sh", "-c", script],
+        **spec.pop("container", {}),
+    }
+    body = {
+        "metadata": {"name": name, "labels": {"app": name}},
+        "spec": {
+            "restartPolicy": "Never",
+            "terminationGracePeriodSeconds": 0,
+            "containers": [container],
+            **spec,
+        },
+    }
+    made = cluster.api.request("POST", f"/api/v1/namespaces/{namespace}/pods", body)
+    uid: str = made["metadata"]["uid"]
+    return uid
+
+
+def output(cluster: Cluster, namespace: str, name: str, image: str, script: str) -> str:
+    """What a script prints in a pod of its own, until it ends."""
+    make_pod(cluster, namespace, name, image, f"{script}\n")
+    wait_pod(cluster, namespace, name, "Succeeded", "Failed")
+    return pod_log(cluster, namespace, name)
+
+
+def pod_log(cluster: Cluster, namespace: str, name: str) -> str:
+    """Log of a pod, by way of the kubelet."""
+    return cluster.api.text(f"/api/v1/namespaces/{namespace}/pods/{name}/log")
 
 
 def wait(is_so: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:

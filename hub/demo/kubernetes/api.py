@@ -34,14 +34,13 @@ class Api:
         KubernetesDemoError
             If the API server does not answer or refuses; its message is in the text.
         """
-        try:
-            answer = self._client.request(method, path, json=body, headers={"Content-Type": content_type})
-        except httpx.HTTPError as error:
-            raise KubernetesDemoError(f"The API server does not answer: {error}") from error
+        answer = self._answer(method, path, body, content_type)
         found: dict[str, Any] = answer.json() if "json" in answer.headers.get("content-type", "") else {}
-        if answer.status_code >= 400:
-            raise KubernetesDemoError(f"{method} {path}: {answer.status_code} {found.get('message', '')}")
         return found
+
+    def text(self, path: str) -> str:
+        """Answer that is text, such as a pod's log. Raises as `request` does."""
+        return self._answer("GET", path, None, "application/json").text
 
     def apply(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Make or change an object by server-side apply; ``path`` ends with its name."""
@@ -55,6 +54,19 @@ class Api:
             return self._client.get(path, timeout=5.0).is_success
         except httpx.HTTPError:
             return False
+
+    def _answer(self, method: str, path: str, body: object, content_type: str) -> httpx.Response:
+        try:
+            answer = self._client.request(method, path, json=body, headers={"Content-Type": content_type})
+        except httpx.HTTPError as error:
+            raise KubernetesDemoError(f"The API server does not answer: {error}") from error
+        if answer.is_success:
+            return answer
+        try:
+            message = answer.json()["message"]
+        except (ValueError, KeyError):
+            message = answer.text
+        raise KubernetesDemoError(f"{method} {path}: {answer.status_code} {message}")
 
     def close(self) -> None:
         """Close its connections."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from hub.demo.kubernetes.archives import write_archive
 from hub.demo.kubernetes.configuration import PAUSE_IMAGE
 from hub.demo.kubernetes.errors import KubernetesDemoError
+from hub.demo.kubernetes.specs import STAGES_FILE
 from hub.demo.slurm.release import cache_folder
 from hub.demo.slurm.root import locked
 
@@ -56,6 +57,15 @@ BUILT = (
     Module("coredns", ("github.com/coredns/coredns",)),
     Module("kwok", ("sigs.k8s.io/kwok/cmd/kwok",)),
 )
+
+_STAGES = (
+    "node/fast/node-initialize.yaml",
+    "node/heartbeat-with-lease/node-heartbeat-with-lease.yaml",
+    "pod/fast/pod-ready.yaml",
+    "pod/fast/pod-complete.yaml",
+    "pod/fast/pod-delete.yaml",
+)
+"""How kwok plays nodes and pods, of its module; the program itself comes without."""
 
 PROGRAMS = ("etcd", "pause", *_COMMANDS, *_CONTAINERD, "coredns", "kwok")
 """Names of the built programs."""
@@ -104,6 +114,7 @@ def build_kubernetes(cache: Path | None = None) -> Path:
             command=("/bin/pause",),
             machine=os.uname().machine,
         )
+        write_stages(made, environment)
         prefix = folder / _name()
         made.rename(prefix)
         shutil.rmtree(part)
@@ -112,10 +123,24 @@ def build_kubernetes(cache: Path | None = None) -> Path:
 
 def _name() -> str:
     """Name of the folder; whatever changes a program changes it."""
-    digest = hashlib.sha256(repr(BUILT).encode())
+    digest = hashlib.sha256(repr((BUILT, _STAGES)).encode())
     for path in sorted(MODULES.glob("*/*")):
         digest.update(f"{path.relative_to(MODULES)}\n".encode() + path.read_bytes())
     return f"kubernetes-{VERSION}-{digest.hexdigest()[:12]}"
+
+
+def write_stages(made: Path, environment: Mapping[str, str]) -> None:
+    """Write kwok's stages into one file. Blocking."""
+    command = ["go", "list", "-m", "-f", "{{.Dir}}", "sigs.k8s.io/kwok"]
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, cwd=MODULES / "kwok", env=environment
+    )
+    stages = Path(done.stdout.strip()) / "kustomize/stage"
+    try:
+        texts = [(stages / name).read_text() for name in _STAGES]
+    except OSError as error:
+        raise KubernetesDemoError(f"kwok's stages are not in its module: {error} {done.stderr}") from error
+    (made / STAGES_FILE).write_text("---\n".join(texts))
 
 
 def _build(module: Module, made: Path, log: Path, environment: Mapping[str, str]) -> None:

@@ -26,7 +26,7 @@ from hub.demo.kubernetes.objects import first_objects
 from hub.demo.kubernetes.owner import take_slot
 from hub.demo.kubernetes.specs import ctr, daemon_specs
 
-NEEDED = ("runc", "ip", "nft", "conntrack", "nsenter", "unshare")
+NEEDED = ("runc", "ip", "nft", "nsenter", "unshare")
 """Programs of Debian packages; see KUBERNETES_PACKAGES in the Makefile."""
 
 _START_S = 90.0
@@ -214,13 +214,22 @@ class Cluster(Control):
         return image.reference
 
     def kubeconfig_for(self, service_account: str, namespace: str) -> Path:
-        """Write a kubeconfig file with a bound token (TokenRequest) of a service account; returns it."""
+        """Write a kubeconfig file with a bound token of a service account; returns it."""
+        made = self.folder / "credentials" / f"{namespace}.{service_account}.kubeconfig"
+        write_kubeconfig(made, self.server, self.ca, self.token(service_account, namespace), namespace)
+        return made
+
+    def api_as(self, service_account: str, namespace: str) -> Api:
+        """The API as a service account sees it; the caller closes it."""
+        return Api(self.server, self.ca, self.token(service_account, namespace))
+
+    def token(self, service_account: str, namespace: str) -> str:
+        """A bound token (TokenRequest) of a service account, good for twelve hours."""
         path = f"/api/v1/namespaces/{namespace}/serviceaccounts/{service_account}/token"
         request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest"}
         answer = self.api.request("POST", path, {**request, "spec": {"expirationSeconds": _TOKEN_S}})
-        made = self.folder / "credentials" / f"{namespace}.{service_account}.kubeconfig"
-        write_kubeconfig(made, self.server, self.ca, answer["status"]["token"], namespace)
-        return made
+        token: str = answer["status"]["token"]
+        return token
 
     def run(self, *argv: str, timeout_s: float = 60.0) -> subprocess.CompletedProcess[str]:
         """Run a command on the node: in its network and with its mounts."""

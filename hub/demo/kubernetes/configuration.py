@@ -111,16 +111,20 @@ snapshotter = "{snapshotter}"
 sandbox = "{pause}"
 """
 
-# No forward: a name outside of the cluster is not asked for anywhere.
-_COREFILE = """. {{
+# No forward: a name outside of the cluster is not asked for anywhere, and there is none.
+_COREFILE = """{domain} in-addr.arpa ip6.arpa {{
   bind {node}
   errors
-  ready 127.0.0.1:8181
   kubernetes {domain} in-addr.arpa ip6.arpa {{
     kubeconfig {kubeconfig}
-    fallthrough in-addr.arpa ip6.arpa
   }}
   cache 5
+}}
+. {{
+  bind {node}
+  template ANY ANY {{
+    rcode NXDOMAIN
+  }}
 }}
 """
 

@@ -16,6 +16,9 @@ NODE_GRACE_S = 16
 TOLERATION_S = 5
 """How long a pod stays on a node that is gone; Kubernetes' own is 300 s."""
 
+STAGES_FILE = "kwok.yaml"
+"""How kwok plays nodes and pods; beside the programs."""
+
 _ETCD = "http://127.0.0.1:2379"
 
 
@@ -118,9 +121,11 @@ def kwok_spec(binaries: Path, credentials: Credentials, at: Addresses) -> Daemon
             str(binaries / "kwok"),
             f"--kubeconfig={credentials.kubeconfig('kwok')}",
             f"--master={at.api_url}",
+            f"--config={binaries / STAGES_FILE}",
+            f"--cidr={at.played}",
             "--manage-all-nodes=false",
             "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake",
-            "--node-lease-duration-seconds=40",
+            "--node-lease-duration-seconds=24",
         ),
     )
 
