@@ -96,7 +96,7 @@ def time_zone(link: Path = Path("/etc/localtime")) -> str:
     return zone
 
 
-def open_log(home: Path, launch_id: str) -> SessionLog:
+def open_log(home: Path, launch_id: str, kind: type[SessionLog] = SessionLog) -> SessionLog:
     """Log of the session in the person's home; no links are followed.
 
     Raises
@@ -109,7 +109,7 @@ def open_log(home: Path, launch_id: str) -> SessionLog:
         folder = open_folder(base, PurePosixPath(".panhub/logs"), mode=0o700)
         os.close(base)
         os.close(folder)
-        return SessionLog(home / ".panhub" / "logs" / f"{launch_id}.log")
+        return kind(home / ".panhub" / "logs" / f"{launch_id}.log")
     except (OSError, RefusedError) as error:
         text = f"The home folder {home} cannot be used on the node {node_name()}: {error}"
         raise exits.SessionFailedError(exits.NO_HOME, text) from error

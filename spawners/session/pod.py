@@ -213,8 +213,7 @@ def main() -> int:
         return error.code
     engine = Engine(job.report_base, job.launch_id, session_secret(job.token, job.launch_id))
     try:
-        open_log(job.home, job.launch_id)
-        log = PodLog(job.home / ".panhub" / "logs" / f"{job.launch_id}.log")
+        log = open_log(job.home, job.launch_id, PodLog)
     except exits.SessionFailedError as error:
         print(error, flush=True)
         try:
