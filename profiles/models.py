@@ -263,10 +263,10 @@ class ProfilesFile(Closed):
         environment = self.environments[profile.environment]
         if not self.fitting(profile):
             built_for = ", ".join(environment.architectures)
-            yield BrokenReferenceError(
-                (*key, "places"),
-                f"none is of an architecture that environment `{profile.environment}` is for: {built_for}",
-            )
+            cause = f"none is of an architecture that environment `{profile.environment}` is for: {built_for}"
+            if any(isinstance(self.places[name], KubernetesPlace) for name in profile.places):
+                cause += "; for places of Kubernetes it needs a `container`"
+            yield BrokenReferenceError((*key, "places"), cause)
         for i, name in enumerate(profile.places):
             if isinstance(self.places[name], LocalPlace) and (environment.modules or environment.image):
                 yield BrokenReferenceError(

@@ -57,14 +57,13 @@ def _is_in(path: PurePosixPath, folders: Iterable[PurePosixPath]) -> bool:
 
 def data_not_here(names: Sequence[str], place: str) -> RequestError:
     """What a place does not see."""
-    listed = _listed([names[0], *(name.lower() if name == HOME else name for name in names[1:])])
     verb = "is" if len(names) == 1 else "are"
     return RequestError(
         Problem(
             DATA_NOT_HERE,
             409,
             "The data is not there",
-            f"{listed} {verb} not on the storage of {place}.",
+            f"{listed(names)} {verb} not on the storage of {place}.",
             "Choose another place, or other data.",
         )
     )
@@ -93,11 +92,13 @@ def with_places(problem: Problem, elsewhere: Sequence[Elsewhere]) -> Problem:
     ]
     return replace(
         problem,
-        detail=f"{problem.detail} It is there for {_listed(names)}.",
+        detail=f"{problem.detail} It is there for {listed(names)}.",
         hint="Choose a place that has it, or other data.",
         extra={**problem.extra, "places": places},
     )
 
 
-def _listed(words: Sequence[str]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence begins with them: ``“LaB6 series” and your home folder``."""
+    words = [names[0], *(name.lower() if name == HOME else name for name in names[1:])]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

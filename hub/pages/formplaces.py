@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 
 from hub.access.service import AccessResult
 from hub.launch.models import SOONEST, LaunchRequest
-from hub.launch.storage import missing_at
+from hub.launch.storage import listed, missing_at
 from hub.launch.summary import PlaceForecast
 from hub.launch.summary import Summary as LaunchSummary
 from hub.launch.terms import payer_words, takes_payer
@@ -91,7 +91,7 @@ def _not_there(place: OfferedPlace, granted: AccessResult, home: PurePosixPath |
     missing = missing_at(place, granted, home)
     if not missing:
         return None
-    return f"{' and '.join(missing[:2])} {'is' if len(missing) == 1 else 'are'} not on its storage"
+    return f"{listed(missing)} {'is' if len(missing) == 1 else 'are'} not on its storage"
 
 
 def _not_paid(place: OfferedPlace, granted: AccessResult, payer: str) -> str | None:

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hub.backends import make_backends
+from hub.backends import make_backends, with_storage
 from hub.demo.configure import Ports, write_configuration
 from hub.settings import ConfigError, Settings
 from profiles.loader import Profiles, load_profiles
 from spawners.batchspawner.backend import BatchspawnerBackend
+from spawners.kubernetes.settings import KubernetesSettings
 from spawners.local.backend import LocalBackend
 from spawners.slurm.backend import SlurmBackend
 
@@ -66,6 +67,28 @@ def settings_of(folder: Path, **clusters: dict[str, object]) -> Settings:
         "batchspawner": {"clusters": {name: one for name, one in clusters.items() if "class_name" in one}},
     }
     return Settings.model_validate(parts)
+
+
+def test_places_of_kubernetes_see_what_their_cluster_has(tmp_path: Path) -> None:
+    pods = {"title": "Pods", "backend": "kubernetes", "cluster": "pan"}
+    places = {"pods": pods, "some": {**pods, "storage": ["/scratch"]}, "here": PLACES["here"]}
+    profiles_of(tmp_path, "here")
+    raw = yaml.safe_load((tmp_path / "profiles.yaml").read_text())
+    raw["places"] = places
+    raw["profiles"]["lab"]["places"] = list(places)
+    raw["environments"]["core"]["container"] = f"localhost/core@sha256:{'0' * 64}"
+    (tmp_path / "profiles.yaml").write_text(yaml.safe_dump(raw))
+    storage = [{"path": path, "source": {"kind": "host", "path": path}} for path in ("/data", "/home")]
+    clusters = {"clusters": {"pan": {"storage": storage}}}
+    settings = settings_of(tmp_path).model_copy(
+        update={"kubernetes": KubernetesSettings.model_validate(clusters)}
+    )
+    seen = with_storage(settings, load_profiles(tmp_path / "profiles.yaml")).places
+    assert {name: place.storage for name, place in seen.items()} == {
+        "pods": ("/data", "/home"),
+        "some": ("/scratch",),
+        "here": None,
+    }
 
 
 async def test_each_place_gets_the_backend_of_its_kind_and_clusters_are_shared(tmp_path: Path) -> None:

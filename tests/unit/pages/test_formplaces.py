@@ -9,11 +9,13 @@ from pathlib import PurePosixPath
 import pytest
 
 from hub.launch.models import LaunchRequest, ResourcesRequest, SchedulingRequest
+from hub.pages.formchoices import overflow_choice, payer_choices
 from hub.pages.formplaces import placed, places_of, wanted_place, wanted_size
 from hub.pages.placing import Looked
 from profiles.choose import Custom, Offer, OfferedPlace
 from spawners.backend import Availability, Forecast, GpuCount, NodeShape, PlaceOffer, ReservationOffer
 from spawners.plan import Environment, Interface, Size
+from tests.support.grants import granted
 
 NOW = datetime(2026, 11, 3, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -158,6 +160,70 @@ def test_a_place_of_another_architecture_says_so_and_limits_nothing():
         ("power", "“Core” is not built for ppc64le"),
     ]
     assert found.detail.gpu_counts == ()
+
+
+PODS = OfferedPlace("pods", "Pods", "kubernetes", architecture="x86_64")
+
+
+def test_an_environment_without_a_container_is_not_offered_in_pods():
+    found = form(replace(offer_of(CPU), unfit_places=(PODS,)))
+    assert found.cards[-1].why == "“Core” has no container image"
+
+
+def test_a_place_that_does_not_see_the_data_or_home_says_so_before_the_click():
+    offer = offer_of(
+        replace(CPU, storage=(PurePosixPath("/data"), PurePosixPath("/home"))),
+        replace(PODS, storage=(PurePosixPath("/home"),)),
+        replace(GPU, storage=()),
+    )
+    data = granted("ma1", sets=("ma1",))
+    whys = {place.id: place.why_not for place in places_of(offer, data, PurePosixPath("/home/maja"))}
+    assert whys == {
+        "cpu": None,
+        "pods": "“LaB6 series” is not on its storage",
+        "gpu": "“LaB6 series” and your home folder are not on its storage",
+    }
+    assert {place.why_not for place in places_of(offer)} == {None}
+
+
+def test_a_place_says_who_pays_there_and_when_that_does_not_go():
+    offer = offer_of(CPU, replace(PODS, payers=("proposal", "facility:cloud")))
+    cpu, pods = places_of(offer, payer="person")
+    assert (cpu.payer, cpu.why_not) == ("", None)
+    assert pods.payer == "paid by the proposal of the data or the facility’s account cloud"
+    assert pods.why_not == f"P{pods.payer[1:]} only"
+    assert places_of(offer, payer="auto")[1].why_not is None
+
+
+def test_rooms_that_are_kept_ready_are_counted_and_none_is_no_word():
+    looked = [replace(one, free=Availability(True, warm_free=3, warm_total=5)) for one in at(offer_of(PODS))]
+    (card,) = placed(offer_of(PODS), LaunchRequest(), looked, None, NOW).cards
+    assert (card.note, card.warm_free, card.warm_total) == ("Kubernetes · x86_64", 3, 5)
+    none = [replace(one, free=Availability(True, warm_free=0, warm_total=0)) for one in looked]
+    (card,) = placed(offer_of(PODS), LaunchRequest(), none, None, NOW).cards
+    assert (card.warm_free, card.warm_total) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("places", "request_of", "is_chosen"),
+    [
+        ((CPU, PODS), {"place": "cpu"}, False),
+        ((CPU, PODS), {"place": "cpu", "overflow": True}, True),
+        ((CPU, PODS), {"place": "soonest"}, None),
+        ((CPU,), {"place": "cpu"}, None),
+    ],
+)
+def test_overflow_is_a_choice_where_there_is_another_place(places, request_of, is_chosen):
+    choice = overflow_choice(offer_of(*places), LaunchRequest(**request_of))
+    assert (choice.is_chosen if choice else None) is is_chosen
+
+
+def test_payers_that_a_place_does_not_take_are_shown_so():
+    offer = offer_of(CPU, replace(PODS, payers=("facility:cloud",)))
+    [_, own] = payer_choices(None, LaunchRequest(place="pods"), None, offer)
+    assert (own.is_allowed, own.why) == (False, "Sessions at Pods are not paid so")
+    [_, own] = payer_choices(None, LaunchRequest(place="soonest"), None, offer)
+    assert own.is_allowed
 
 
 def test_what_a_form_shows_as_chosen_is_always_one_of_the_profiles():

@@ -43,4 +43,7 @@ def test_a_session_at_a_scheduler_names_its_job_and_its_log():
     handle = {"cluster": "pan", "job": 4711, "user": "maja"}
     assert own_job(handle) == "Slurm job 4711 on pan"
     assert log_path("3f9c0a7b21de4455", handle) == "~/.panhub/logs/3f9c0a7b21de4455.log"
+    pod = {"cluster": "pan", "namespace": "panhub-sessions", "name": "maja--work", "uid": "1-2"}
+    assert own_job(pod) == "Pod maja--work in panhub-sessions on pan"
+    assert log_path("3f9c0a7b21de4455", pod) == "~/.panhub/logs/3f9c0a7b21de4455.log"
     assert own_job({"pid": 1}) == own_job(None) == log_path("x", None) == ""

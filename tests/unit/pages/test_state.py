@@ -82,6 +82,8 @@ def test_place_and_scheduling_are_read():
         "qos=a%0Ab",
         "reservation='x'",
         "place=../etc",
+        "overflow=yes",
+        "overflow=1",
     ],
 )
 def test_what_cannot_be_is_refused_and_never_guessed(query):
@@ -97,6 +99,7 @@ NAMES = st.one_of(st.none(), st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", f
     st.builds(
         LaunchRequest,
         place=st.sampled_from([None, "soonest", "cpu"]),
+        overflow=st.booleans(),
         size=st.none(),
         resources=st.one_of(
             st.none(),

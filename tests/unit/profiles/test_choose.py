@@ -171,6 +171,15 @@ def test_a_wish_for_a_place_comes_to_candidates_in_the_profiles_order(cluster, p
     assert choice.is_soonest is is_soonest
 
 
+def test_a_launch_that_allows_overflow_has_the_place_it_asks_for_first(cluster):
+    choice = choose(cluster, RUI, Wishes("plain", place="cpu", overflow=True))
+    assert [one.id for one in choice.places] == ["cpu", "power", "torque"]
+    assert choice.overflow_after == timedelta(minutes=10)
+    assert choose(cluster, RUI, Wishes("plain", overflow=True)).places[0].id == "power"
+    assert choose(cluster, RUI, Wishes("plain", place="soonest", overflow=True)).overflow_after is None
+    assert choose(cluster, RUI, Wishes("plain", place="cpu")).overflow_after is None
+
+
 def test_a_place_is_offered_with_its_kind_and_what_people_read(cluster):
     plain, own = offers(cluster, RUI)
     assert [(one.id, one.kind, one.architecture) for one in plain.places] == [
