@@ -53,7 +53,7 @@ def pod(raw: Json) -> Pod:
         message=text(status.get("message")),
         node=word(spec.get("nodeName")),
         nominated_node=word(status.get("nominatedNodeName")),
-        ip=text(status.get("podIP")),
+        ip=_address(status),
         deleted_at=moment(metadata.get("deletionTimestamp")),
         deletion_grace_s=metadata.get("deletionGracePeriodSeconds"),
         has_finalizer=FINALIZER in (metadata.get("finalizers") or ()),
@@ -153,6 +153,12 @@ def text(raw: object) -> str:
 def word(raw: object) -> str:
     """A string that many objects share."""
     return intern(raw[:_MESSAGE_MOST]) if isinstance(raw, str) else ""
+
+
+def _address(status: Json) -> str:
+    """Its first IPv4 address, where the server in it listens (`spawners.session.pod`), or the one it has."""
+    found = [text(each.get("ip")) for each in status.get("podIPs") or ()]
+    return next((address for address in found if "." in address), text(status.get("podIP")))
 
 
 def _whole(raw: object) -> int | None:

@@ -41,7 +41,7 @@ CONTAINER: Final = frozenset(
 )
 """Waiting reasons of a container that could not be made, and is tried again."""
 
-_LACKING = re.compile(r"Insufficient ([A-Za-z0-9./_-]+)")
+_LACKING = re.compile(r"Insufficient ([A-Za-z0-9./_-]*[A-Za-z0-9])")
 _TAINT = re.compile(r"untolerated taint\(?s?\)?")
 
 
@@ -117,6 +117,7 @@ _KUBELET = {
     "NodeAffinity": "Its node was not of the kind that it needs any more. Start it again.",
     "NodeShutdown": "Its node was shut down. Start it again.",
     "Terminated": "Its node was shut down. Start it again.",
+    "SupplementalGroupsPolicyNotSupported": "Its node is too old to keep it to your groups. Ask support.",
     "UnexpectedAdmissionError": "Its node could not give it its devices. Start it again, or ask support.",
     "DeadlineExceeded": "It reached the end of the time that the cluster gives.",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from spawners.kubernetes.client import KubernetesRefusedError
-from spawners.kubernetes.words import amount, sentence, several
+from spawners.kubernetes.words import amount, bare, sentence, several
 
 _QUOTA = re.compile(
     r"exceeded quota: (?P<name>[^,]+), requested: (?P<requested>.+?), used: (?P<used>.+?), "
@@ -51,7 +51,7 @@ def _over_quota(found: re.Match[str]) -> str:
     for name, asked in requested.items():
         if name in hard:
             parts.append(
-                f"it asks for {amount(name, asked)}, and {amount(name, used.get(name, '0'))} of "
+                f"it asks for {amount(name, asked)}, and {bare(name, used.get(name, '0'))} of "
                 f"{amount(name, hard[name])} are used"
             )
     unique = list(dict.fromkeys(parts))

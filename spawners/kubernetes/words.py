@@ -14,6 +14,7 @@ _WORDS = {
     "storage": "storage",
     "pods": "sessions",
 }
+_BYTES = frozenset({"memory", "storage", "disk of the node"})
 
 
 def resource(name: str) -> str:
@@ -26,12 +27,18 @@ def resource(name: str) -> str:
 
 def amount(name: str, quantity: str) -> str:
     """A quantity of a resource: ``2 CPUs``, ``4 GiB of memory``, ``1 GPU``."""
-    word = resource(name)
-    if word in ("memory", "storage", "disk of the node"):
-        return f"{size(mebibytes(quantity))} of {word}"
-    value = number(quantity)
-    shown = f"{value.normalize():f}" if value % 1 else str(count(quantity))
+    word, shown = resource(name), bare(name, quantity)
+    if word in _BYTES:
+        return f"{shown} of {word}"
     return f"{shown} {word.removesuffix('s') if shown == '1' else word}"
+
+
+def bare(name: str, quantity: str) -> str:
+    """The same without the name of the resource: ``2``, ``4 GiB``."""
+    if resource(name) in _BYTES:
+        return size(mebibytes(quantity))
+    value = number(quantity)
+    return f"{value.normalize():f}" if value % 1 else str(count(quantity))
 
 
 def size(memory_mib: int) -> str:
