@@ -81,7 +81,7 @@ def places_of(
             note=_note(place),
             description=place.description,
             why_not=why_not,
-            payer="" if place.payers == EITHER else f"paid by {payer_words(place.payers)}",
+            payer="" if place.payers == EITHER else payer_words(place.payers),
         )
         for place, why_not in (*fitting, *unfit)
     )

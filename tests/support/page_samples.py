@@ -44,6 +44,8 @@ from hub.pages.startviews import (
     Hold,
     InvestigationGroup,
     LaunchView,
+    OtherPlace,
+    Overflow,
     Parameter,
     ProposalGroup,
     Summary,
@@ -738,6 +740,87 @@ OWN_FORM = replace(
         scheduling=(("account", "id22"), ("reservation", "ma1234_shift")),
     ),
 )
+PODS_CARD = PlaceCard(
+    "pods",
+    "Kubernetes",
+    note="Kubernetes · x86_64",
+    payer="the facility’s account cloud",
+    start=NOW_START,
+    free=(FreeLine("CPU", 96, 256), FreeLine("Memory", 400_000, 1_024_000, is_memory=True)),
+    nodes_free=1,
+    nodes_total=4,
+    warm_free=3,
+    warm_total=5,
+)
+AWAY_CARD = PlaceCard(
+    "away",
+    "Partner cloud",
+    state=PlaceState.UNFIT,
+    note="Kubernetes · x86_64",
+    why="“LaB6 series” and your home folder are not on its storage",
+)
+CLOUD_METER = Meter("Facility account cloud", Resource.CPU_SECONDS, 5000 * HOUR, 2100 * HOUR, 90 * HOUR)
+LATER = ExpectedStart(ahead(minutes=40), is_estimate=True)
+PODS_FORM = replace(
+    SLURM_FORM,
+    places=(
+        replace(SOONEST_CARD, takes="Kubernetes", is_chosen=False),
+        replace(CPU_CARD, start=LATER, is_chosen=True, nodes_free=0, jobs_pending=37),
+        PODS_CARD,
+        AWAY_CARD,
+    ),
+    overflow=Overflow(timedelta(minutes=10), is_chosen=True),
+    payers=(
+        Choice("auto", "Automatic", detail="Facility account cloud", is_chosen=True),
+        Choice("proposal", "Proposal ma1234"),
+        Choice("person", "Yours"),
+    ),
+    summary=replace(
+        PLACED_SUMMARY,
+        place="Kubernetes",
+        is_soonest=False,
+        instead_of="CPU nodes",
+        payer="Facility account cloud",
+        holds=(Hold(cpu_hours(4), CLOUD_METER), *SUMMARY.holds[1:]),
+        others=(
+            OtherPlace("CPU nodes", LATER, "Proposal ma1234"),
+            OtherPlace(
+                "Partner cloud",
+                ExpectedStart(None),
+                why="“LaB6 series” and your home folder are not on the storage of Partner cloud.",
+            ),
+        ),
+    ),
+)
+DATA_REFUSAL = Refusal(
+    Problem(
+        "data_not_here",
+        409,
+        "The data is not there",
+        "“LaB6 series” and your home folder are not on the storage of Partner cloud. "
+        "It is there for CPU nodes and Power nodes (profile “Long runs”).",
+        "Choose a place that has it, or other data.",
+    ),
+    actions=(
+        Action("Take CPU nodes", ("new",), (("place", "cpu"),), icon="cpu"),
+        Action("Take Power nodes", ("new",), (("place", "power"), ("profile", "long")), icon="cpu"),
+    ),
+)
+AWAY_FORM = replace(
+    PODS_FORM,
+    places=tuple(replace(one, is_chosen=one.value == "away") for one in PODS_FORM.places),
+    overflow=Overflow(timedelta(minutes=10)),
+    summary=Summary(
+        interface="JupyterLab",
+        environment="",
+        place="",
+        resources=Resources("", 0, 0),
+        walltime=timedelta(0),
+        payer="",
+        refusal=DATA_REFUSAL,
+        is_decided=False,
+    ),
+)
 
 EVENTS = (
     Event(1, ago(seconds=9), "Asked for by maja"),
@@ -761,6 +844,22 @@ WAITING = ProgressView(
         Step("Handed to the scheduler", ago(minutes=3)),
         Step("Waiting in the queue", is_current=True),
         Step("Server answers"),
+    ),
+    EVENTS,
+)
+IN_A_POD = ProgressView(
+    replace(
+        PENDING,
+        step="Its image is being fetched by node-7, which may take some minutes.",
+        place="Kubernetes",
+        payer="Facility account cloud",
+        job="Pod maja--s-88ab12cd34ef in panhub-sessions on pan",
+    ),
+    (
+        Step("Access and quota checked", ago(seconds=8)),
+        Step("Quota held", ago(seconds=8)),
+        Step("Handed to the cluster", ago(seconds=7)),
+        Step("Server answers", is_current=True),
     ),
     EVENTS,
 )
@@ -1044,6 +1143,8 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     ),
     "new-slurm": _page("new.html", form=SLURM_FORM),
     "new-detail": _page("new.html", form=OWN_FORM),
+    "new-kubernetes": _page("new.html", form=PODS_FORM),
+    "new-away": _page("new.html", form=AWAY_FORM),
     "new-faults": _page(
         "new.html",
         form=replace(
@@ -1056,6 +1157,7 @@ PAGES: dict[str, tuple[str, dict[str, Any]]] = {
     "progress": _page("progress.html", progress=PROGRESS),
     "progress-queued": _page("progress.html", progress=WAITING),
     "progress-queued-long": _page("progress.html", progress=replace(WAITING, card=QUEUED_LONG)),
+    "progress-pod": _page("progress.html", progress=IN_A_POD),
     "progress-jobs": _page("progress.html", progress=replace(READY, card=WITH_JOBS)),
     "progress-ready": _page("progress.html", progress=READY),
     "progress-failed": _page("progress.html", progress=FAILED),

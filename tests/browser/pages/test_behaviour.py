@@ -221,6 +221,35 @@ async def test_a_whole_card_takes_its_place_and_one_that_is_closed_cannot_be_tak
     )
 
 
+async def test_a_launch_may_go_elsewhere_and_who_pays_there_is_said_before_the_click(page, site):
+    await page.route("**/parts/places?*", lambda route: route.fulfill(content_type="text/html", body=""))
+    await page.goto(f"{site}/new-kubernetes")
+    elsewhere = page.get_by_label("Or elsewhere, if it starts there sooner")
+    await expect(elsewhere).to_be_checked()
+    summary = page.locator(".summary-card")
+    await expect(summary).to_contain_text("Kubernetes (sooner than CPU nodes)")
+    await expect(summary).to_contain_text("Facility account cloud")
+    await expect(summary.locator(".other-place").first).to_contain_text("Proposal ma1234")
+    await elsewhere.focus()
+    fields = await _asked(page, page.keyboard.press("Space"))
+    assert "overflow" not in fields
+    assert "overflow" not in page.url
+    await elsewhere.focus()
+    fields = await _asked(page, page.keyboard.press("Space"))
+    assert (fields["overflow"], fields["place"]) == (["true"], ["cpu"])
+    assert "overflow=true" in page.url
+
+
+async def test_a_place_without_the_data_cannot_be_taken_and_says_why(page, site):
+    await page.goto(f"{site}/new-kubernetes")
+    away = page.get_by_role("radio", name="Partner cloud")
+    await expect(away).to_be_disabled()
+    await expect(away).to_have_accessible_description(re.compile("are not on its storage"))
+    await page.goto(f"{site}/new-away")
+    way_out = page.get_by_role("link", name="Take CPU nodes")
+    await expect(way_out).to_have_attribute("href", re.compile(r"/new\?.*place=cpu"))
+
+
 async def test_places_are_taken_by_keyboard(page, site):
     await page.goto(f"{site}/new-slurm")
     await page.get_by_role("radio", name="Soonest").focus()

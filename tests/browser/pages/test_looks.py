@@ -19,6 +19,7 @@ IN_DARK = (
     "new-refused",
     "new-detail",
     "new-faults",
+    "new-kubernetes",
     "progress-failed",
     "usage",
     "operate",

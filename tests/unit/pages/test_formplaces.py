@@ -190,8 +190,8 @@ def test_a_place_says_who_pays_there_and_when_that_does_not_go():
     offer = offer_of(CPU, replace(PODS, payers=("proposal", "facility:cloud")))
     cpu, pods = places_of(offer, payer="person")
     assert (cpu.payer, cpu.why_not) == ("", None)
-    assert pods.payer == "paid by the proposal of the data or the facility’s account cloud"
-    assert pods.why_not == f"P{pods.payer[1:]} only"
+    assert pods.payer == "the proposal of the data or the facility’s account cloud"
+    assert pods.why_not == f"Paid by {pods.payer} only"
     assert places_of(offer, payer="auto")[1].why_not is None
 
 
