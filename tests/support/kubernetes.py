@@ -23,6 +23,7 @@ from hub.demo.kubernetes.archives import write_archive
 from hub.demo.kubernetes.binaries import kubernetes_binaries
 from hub.demo.kubernetes.cluster import Cluster, missing_programs, running_cluster
 from hub.demo.kubernetes.errors import KubernetesDemoError
+from hub.demo.slurm.release import cache_folder
 from tests.support.required import require, require_program
 
 BUSYBOX = "localhost/busybox:1"
@@ -42,8 +43,8 @@ _COMMANDS = (
     "tail",
     "dd",
 )
-_OTHERS_S = 1800.0
-"""How long to wait for the cluster of another checkout: it is a whole run of these tests."""
+_OTHERS_S = 600.0
+"""How long to wait where other checkouts run as many clusters as the machine can."""
 
 _NUMBERS = itertools.count(1)
 
@@ -61,12 +62,12 @@ def require_kubernetes() -> None:
 
 
 @contextmanager
-def own_cluster() -> Iterator[Cluster]:
-    """A cluster, in a folder with a short path; it waits until no other runs on the machine."""
+def own_cluster(images: Path | None = None) -> Iterator[Cluster]:
+    """A cluster, in a folder with a short path. ``images``: where they are kept for the next."""
     require_kubernetes()
     folder = Path(tempfile.mkdtemp(prefix="panhub-k8s-"))
     try:
-        with running_cluster(folder, wait_s=_OTHERS_S) as cluster:
+        with running_cluster(folder, images=images, wait_s=_OTHERS_S) as cluster:
             yield cluster
     finally:
         shutil.rmtree(folder)
@@ -75,7 +76,8 @@ def own_cluster() -> Iterator[Cluster]:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """The cluster of this run. Use `restored_cluster` to break something."""
-    with own_cluster() as cluster:
+    # The same as the demo's: bringing its images onto a node takes minutes.
+    with own_cluster(cache_folder() / "containerd") as cluster:
         yield cluster
 
 

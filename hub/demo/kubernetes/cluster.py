@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,7 +13,6 @@ from typing import TextIO
 
 from hub.demo.kubernetes.addresses import DOMAIN, NODE_NAME, Addresses
 from hub.demo.kubernetes.api import Api
-from hub.demo.kubernetes.archives import read_archive
 from hub.demo.kubernetes.binaries import PAUSE_ARCHIVE, kubernetes_binaries
 from hub.demo.kubernetes.configuration import CNI_PLUGINS, write_configuration
 from hub.demo.kubernetes.control import Control
@@ -24,7 +22,8 @@ from hub.demo.kubernetes.errors import KubernetesDemoError
 from hub.demo.kubernetes.namespace import Namespace
 from hub.demo.kubernetes.objects import first_objects
 from hub.demo.kubernetes.owner import take_slot
-from hub.demo.kubernetes.specs import ctr, daemon_specs
+from hub.demo.kubernetes.specs import daemon_specs, store_client
+from hub.demo.kubernetes.store import Store
 
 NEEDED = ("runc", "ip", "nft", "nsenter", "unshare")
 """Programs of Debian packages; see KUBERNETES_PACKAGES in the Makefile."""
@@ -42,7 +41,8 @@ class Cluster(Control):
     folder
         Folder of all that it writes. Everything in it is new at each start, except images.
     images
-        Folder with containerd's images, kept from one start to the next; by default in ``folder``.
+        Folder in which images stay unpacked from one start to the next, below it a store for each
+        cluster that runs at once; by default they go with ``folder``.
     wait_s
         How long to wait for another cluster to end where the machine has as many as it can.
     gpus
@@ -61,10 +61,10 @@ class Cluster(Control):
     ) -> None:
         super().__init__(gpus)
         self.folder = folder.absolute()
-        self._images = (images or self.folder / "containerd").absolute()
+        self._images = None if images is None else images.absolute()
         self._wait_s = wait_s
         self._held: TextIO | None = None
-        self._importing = threading.Lock()
+        self._store: Store | None = None
 
     @property
     def kubeconfig(self) -> Path:
@@ -148,14 +148,16 @@ class Cluster(Control):
     def _prepare(self, binaries: Path) -> None:
         for name in _REMADE:
             shutil.rmtree(self.folder / name, ignore_errors=True)
-        for path in (self.folder / "logs", self._images):
+        store = self.folder / "store" if self._images is None else self._images / f"store-{self._at.slot}"
+        for path in (self.folder / "logs", store):
             path.mkdir(parents=True, exist_ok=True)
         self._binaries = binaries
         self._made = make_credentials(self.folder / "credentials", self._at)
-        snapshotter = _snapshotter(self._images)
+        snapshotter = _snapshotter(store)
         files = write_configuration(self.folder / "configuration", self._made, self._at, snapshotter)
-        self._namespace = Namespace(self.folder, self._images, self._at, self._held_file.fileno())
+        self._namespace = Namespace(self.folder, store, self._at, self._held_file.fileno())
         self._namespace.start()
+        self._store = Store(store_client(binaries), self.run)
         for spec in daemon_specs(binaries, self.folder, files, self._made, self._at):
             self._daemons[spec.name] = Daemon(
                 spec, self._namespace, self.folder / "logs" / f"{spec.name}.log"
@@ -166,22 +168,23 @@ class Cluster(Control):
         for name in ("etcd", "kube-apiserver", "containerd"):
             self._daemons[name].start()
         with ThreadPoolExecutor(1) as pool:
-            pause = pool.submit(self._import_pause)
+            store = pool.submit(self._prepare_store)
             self.wait_apiserver(_START_S)
             for name in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns"):
                 self._daemons[name].start()
             self._daemons["kubelet"].start()
             for path, body in first_objects(self._at):
                 self.api.apply(path, body)
-            pause.result()
+            store.result()
         self.wait_node(is_ready=True, timeout_s=_START_S)
         self.offer_gpus()
         self._daemons["kube-controller-manager"].wait(self._has_accounts, "made no service account", _START_S)
 
-    def _import_pause(self) -> None:
-        daemon = self._daemons["containerd"]
-        daemon.wait(lambda: self._ctr("version").returncode == 0, "did not answer", _START_S)
-        self.import_image(self._binaries / PAUSE_ARCHIVE)
+    def _prepare_store(self) -> None:
+        store = self._images_of_node
+        self._daemons["containerd"].wait(store.answers, "did not answer", _START_S)
+        store.clean()
+        store.import_image(self._binaries / PAUSE_ARCHIVE)
 
     def _has_accounts(self) -> bool:
         return self.api.answers("/api/v1/namespaces/default/serviceaccounts/default")
@@ -199,19 +202,7 @@ class Cluster(Control):
         KubernetesDemoError
             If it is no such archive or cannot be unpacked.
         """
-        try:
-            image = read_archive(archive)
-        except (OSError, ValueError) as error:
-            raise KubernetesDemoError(str(error)) from error
-        with self._importing:
-            there = self._checked_ctr("images", "list", "--quiet").split()
-            if image.reference not in there:
-                # Half an import is found and completed by the next: the name by digest comes last.
-                self._checked_ctr("images", "import", str(archive.absolute()))
-            for name in {image.name, image.reference} - set(there):
-                if name != image.name:
-                    self._checked_ctr("images", "tag", "--force", image.name, name)
-        return image.reference
+        return self._images_of_node.import_image(archive)
 
     def kubeconfig_for(self, service_account: str, namespace: str) -> Path:
         """Write a kubeconfig file with a bound token of a service account; returns it."""
@@ -244,14 +235,11 @@ class Cluster(Control):
             timeout=timeout_s,
         )
 
-    def _ctr(self, *words: str) -> subprocess.CompletedProcess[str]:
-        return self.run(*ctr(self._binaries, *words), timeout_s=1200.0)
-
-    def _checked_ctr(self, *words: str) -> str:
-        done = self._ctr(*words)
-        if done.returncode != 0:
-            raise KubernetesDemoError(f"ctr {' '.join(words)}: {(done.stderr or done.stdout).strip()}")
-        return done.stdout
+    @property
+    def _images_of_node(self) -> Store:
+        if self._store is None:
+            raise KubernetesDemoError("The cluster has not been started.")
+        return self._store
 
     @property
     def _held_file(self) -> TextIO:

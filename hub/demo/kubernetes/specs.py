@@ -130,6 +130,6 @@ def kwok_spec(binaries: Path, credentials: Credentials, at: Addresses) -> Daemon
     )
 
 
-def ctr(binaries: Path, *words: str) -> tuple[str, ...]:
+def store_client(binaries: Path) -> tuple[str, ...]:
     """Command of containerd's client, in the namespace that the kubelet uses."""
-    return (str(binaries / "ctr"), f"--address={CONTAINERD_SOCKET}", "--namespace=k8s.io", *words)
+    return (str(binaries / "ctr"), f"--address={CONTAINERD_SOCKET}", "--namespace=k8s.io")
