@@ -134,7 +134,9 @@ def extract(deb: bytes, root: Path) -> None:
         try:
             with tarfile.open(fileobj=io.BytesIO(content)) as archive:
                 # Debian's links are absolute ones of the root, so they are never followed here.
-                archive.extractall(root, filter=tarfile.tar_filter)  # noqa: S202 - pinned by SHA-256
+                # Python before 3.11.4 (Debian 12 has 3.11.2) has no filters and does as this one.
+                archive.extraction_filter = getattr(tarfile, "tar_filter", None)
+                archive.extractall(root)  # noqa: S202 - pinned by SHA-256
         except tarfile.TarError as error:
             raise GuacdRootError(f"{name}: {error}") from error
         return

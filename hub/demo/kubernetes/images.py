@@ -37,6 +37,23 @@ _KEPT_S = 3600.0
 
 _TOOLS = ("images/tools", "requirements/bootstrap.lock")
 _SESSION = ("spawners/session",)
+_APPLICATION = (
+    "jupyterhub_config.py",
+    "pyproject.toml",
+    "LICENSE",
+    "profiles",
+    "quota",
+    "templates",
+    "spawners",
+    "hub",
+)
+_APPLICATION_LOCKS = (
+    "requirements/hub.lock",
+    "requirements/node.lock",
+    "package.json",
+    "package-lock.json",
+)
+_GUACD = ("hub/demo/guacd.py", "hub/demo/guacd.lock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +68,8 @@ class Image:
 IMAGES = {
     "base": Image(None, _TOOLS),
     "notebook-core": Image("base", (*_TOOLS, "images/notebook-core/requirements.lock")),
+    "desktop": Image("notebook-core", (*_TOOLS, "images/desktop/requirements.lock")),
+    "hub": Image("base", (*_TOOLS, *_APPLICATION_LOCKS, *_GUACD), _APPLICATION),
 }
 """By name; ``localhost/panhub/<name>`` is what it is called in the archive."""
 
