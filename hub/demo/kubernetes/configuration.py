@@ -60,7 +60,7 @@ def write_configuration(folder: Path, credentials: Credentials, at: Addresses, s
         _CONTAINERD.format(cni=files.cni, plugins=CNI_PLUGINS, pause=PAUSE_IMAGE, snapshotter=snapshotter)
     )
     (files.cni / "10-panhub.conflist").write_text(_json(_network(at)))
-    files.kubelet.write_text(_json(_kubelet(credentials, at)))
+    files.kubelet.write_text(_json(_kubelet(credentials, at, has_disk=snapshotter == "overlayfs")))
     files.proxy.write_text(_json(_proxy(credentials, at)))
     kubeconfig = credentials.kubeconfig("dns")
     files.dns.write_text(_COREFILE.format(domain=DOMAIN, node=at.node, kubeconfig=kubeconfig))
@@ -139,7 +139,7 @@ def _network(at: Addresses) -> dict[str, Any]:
     }
 
 
-def _kubelet(credentials: Credentials, at: Addresses) -> dict[str, Any]:
+def _kubelet(credentials: Credentials, at: Addresses, *, has_disk: bool) -> dict[str, Any]:
     return {
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -157,7 +157,10 @@ def _kubelet(credentials: Credentials, at: Addresses) -> dict[str, Any]:
         "cgroupRoot": f"/{at.group}",
         "failCgroupV1": False,
         "failSwapOn": False,
-        "localStorageCapacityIsolation": False,
+        # On a disk that is itself an overlay its sizes cannot be had, and nothing is evicted for them.
+        "localStorageCapacityIsolation": has_disk,
+        # How soon a pod over the size of its volume is evicted: Kubernetes' own is a minute.
+        "volumeStatsAggPeriod": "5s",
         "makeIPTablesUtilChains": False,
         "evictionHard": {
             "memory.available": "100Mi",
