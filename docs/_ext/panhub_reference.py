@@ -72,13 +72,16 @@ def token_gateway() -> Lines:
 
 def profiles() -> Lines:
     """Every key of the profiles file."""
-    from profiles import models
+    from profiles import models, places
 
     for title, model in (
         ("The file", models.ProfilesFile),
         ("An environment", models.EnvironmentEntry),
         ("A size", models.SizeEntry),
-        ("A place", models.LocalPlace),
+        ("A place on this machine", places.LocalPlace),
+        ("A place of Slurm", places.SlurmPlace),
+        ("A place of Kubernetes", places.KubernetesPlace),
+        ("A place of batchspawner", places.BatchspawnerPlace),
         ("A profile", models.ProfileEntry),
         ("A rule of `allow`", models.Rule),
     ):

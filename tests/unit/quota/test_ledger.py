@@ -8,6 +8,8 @@ from sqlalchemy.exc import DBAPIError
 
 from quota.corrections import CorrectionError
 from quota.models import (
+    AccountKind,
+    AccountRef,
     Enforcement,
     EntryKind,
     ExtensionUndoneError,
@@ -51,6 +53,19 @@ def hold(books, launch_id, hours, *, holder=AS_ADA, now=NOW, **more):
     return books.hold(
         launch_id, [cpu(hours * HOUR, more.pop("account", ADA))], holder=holder, now=now, **more
     )
+
+
+def test_an_account_of_the_facility_pays_for_all_who_use_it(open_books):
+    given = [{"account": "cloud", "resource": "cpu_hours", "limit": 10}]
+    books = open_books(policy(facility=given))
+    cloud = AccountRef(AccountKind.FACILITY, "cloud")
+    hold(books, "l1", 6, account=cloud)
+    with pytest.raises(QuotaExceededError):
+        hold(books, "l2", 6, account=cloud, holder=AS_BEN)
+    books.settle("l1", {CPU: 2 * HOUR}, now=NOW)
+    hold(books, "l2", 8, account=cloud, holder=AS_BEN)
+    meter = books.cpu_meter(cloud)
+    assert (meter.limit, meter.used, meter.held) == (10 * HOUR, 2 * HOUR, 8 * HOUR)
 
 
 def test_a_hold_takes_from_what_is_left(books):

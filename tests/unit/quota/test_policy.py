@@ -67,6 +67,17 @@ def test_role_defaults_are_for_the_holder_alone():
     assert rules.limit(ADA, CPU, Holder("ada"), NOW) is None
 
 
+def test_an_account_of_the_facility_is_given_to_by_its_name():
+    line = {"account": "cloud", "resource": "cpu_hours", "limit": 5, "window": "month"}
+    rules = policy(facility=[line])
+    cloud = AccountRef(AccountKind.FACILITY, "cloud")
+    limit = rules.limit(cloud, CPU, AS_ADA, NOW)
+    assert limit is not None
+    assert (limit.amount, limit.window, limit.source) == (5 * 3600, Window.MONTH, Source.SITE)
+    assert rules.named_accounts() == [cloud]
+    assert rules.limit(AccountRef(AccountKind.PROPOSAL, "cloud"), CPU, AS_ADA, NOW) is None
+
+
 def test_until_is_the_last_day_in_the_zone_of_the_site():
     line = {"proposal": "MX-1", "resource": "gpu_hours", "limit": 5, "until": "2026-11-30"}
     rules = policy(proposals=[line], time_zone="Europe/Paris")
@@ -91,6 +102,8 @@ def test_until_is_the_last_day_in_the_zone_of_the_site():
         {"roles": [{**USERS, "resource": "sessions"}]},
         {"roles": [{"role": "operator", "resource": "sessions", "limit": 1.5}]},
         {"persons": [{"person": "ada", "resource": "cpu_hours", "limit": n} for n in (1, 2)]},
+        {"facility": [{"account": "Cloud", "resource": "cpu_hours", "limit": 1}]},
+        {"facility": [{"account": "a", "resource": "cpu_hours", "limit": n} for n in (1, 2)]},
         {"persons": [{"person": "a b", "resource": "cpu_hours", "limit": 1}]},
         {"time_zone": "Mars/Olympus"},
         {"time_zone": "../../etc/passwd"},
