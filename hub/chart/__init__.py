@@ -1,0 +1,1 @@
+"""The chart's values: their model, schema and pages; and what its jobs run in a cluster."""
