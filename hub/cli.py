@@ -48,6 +48,7 @@ def parser() -> argparse.ArgumentParser:
     database = _add(commands, "database", _database, "look after the service's database")
     database.add_argument("action", choices=["upgrade"], help="upgrade: bring its tables up to date")
     _add_config(database)
+    _add_import(commands)
     gateway = _add(commands, "token-gateway", _token_gateway, "mint short Slurm tokens over a unix socket")
     gateway.add_argument("--config", type=Path, required=True, help="configuration file of the gateway")
     _add(commands, "version", _version, "print the version")
@@ -97,6 +98,32 @@ def _add_smoke(commands: Any) -> None:
     where.add_argument("--kubernetes", action="store_true", help="on a Kubernetes of its own (Debian, root)")
     smoke.add_argument(
         "--desktop", action="store_true", help="the way of a desktop instead: typing, guests, outsiders"
+    )
+
+
+def _add_import(commands: Any) -> None:
+    made = _add(
+        commands,
+        "import-profiles",
+        _import_profiles,
+        "make profiles and settings of Kubernetes from zero-to-jupyterhub's values or a profile_list",
+    )
+    made.add_argument("source", type=Path, metavar="FILE", help="values.yaml, or a profile_list in YAML")
+    made.add_argument("output", type=Path, metavar="FOLDER", help="where the files are written")
+    made.add_argument("--cluster", default="kubernetes", help="name of the cluster (default kubernetes)")
+    made.add_argument(
+        "--digest",
+        action="append",
+        default=[],
+        metavar="IMAGE=sha256:…",
+        help="digest of an image that the file names by tag; may be repeated",
+    )
+    made.add_argument(
+        "--prefix", default="/opt/conda", help="where the software lies in the images (default /opt/conda)"
+    )
+    made.add_argument("--walltime", default="4 h", help="wall time when nothing is asked (default 4 h)")
+    made.add_argument(
+        "--max-walltime", help="longest wall time (default: cull.maxAge of the values, or 1 d)"
     )
 
 
@@ -215,6 +242,30 @@ def _database(options: argparse.Namespace) -> int:
         return _fail(str(error))
     print("The database is up to date.")
     return 0
+
+
+def _import_profiles(options: argparse.Namespace) -> int:
+    from profiles.base import parse_duration
+    from profiles.importer.command import NotImportedError, import_profiles, read_digests
+    from profiles.importer.convert import Wishes
+
+    try:
+        longest = None if options.max_walltime is None else parse_duration(options.max_walltime)
+        wishes = Wishes(
+            cluster=options.cluster,
+            default=parse_duration(options.walltime),
+            longest=longest,
+            digests=read_digests(options.digest),
+            prefix=options.prefix,
+        )
+        made, faults = import_profiles(options.source, options.output, wishes)
+    except (NotImportedError, ValueError) as error:
+        return _fail(str(error))
+    for note in made.notes:
+        print(note)
+    for fault in faults:
+        print(f"To mend: {fault}")
+    return 1 if faults else 0
 
 
 def _token_gateway(options: argparse.Namespace) -> int:

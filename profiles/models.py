@@ -8,6 +8,7 @@ checked here too; files on disk are the loader's matter.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from datetime import timedelta
 from typing import Annotated, Literal, Self
@@ -89,6 +90,13 @@ class EnvironmentEntry(Closed):
         strict=True,
         description="Whether a desktop can run in it: Xvnc and a window manager are where sessions run.",
     )
+
+    @field_validator("container", mode="before")
+    @classmethod
+    def _is_by_digest(cls, value: object) -> object:
+        if isinstance(value, str) and not re.search(r"@sha256:[0-9a-f]{64}\Z", value):
+            raise ValueError("give the image by its digest (`name@sha256:…`): what is named is what runs")
+        return value
 
     @model_validator(mode="after")
     def _prefix_of_an_image_is_absolute(self) -> Self:

@@ -26,7 +26,8 @@ def test_what_is_no_command_is_refused(words, capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["demo", "smoke", "serve", "desktop", "check", "token-gateway", "database", "version"]
+    "command",
+    ["demo", "smoke", "serve", "desktop", "check", "token-gateway", "database", "import-profiles", "version"],
 )
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as caught:

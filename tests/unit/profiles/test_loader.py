@@ -183,7 +183,7 @@ def test_the_lock_file_is_hashed(tmp_path):
             "    title: Core\n    container: registry.example.org/core:2026\n",
             4,
             "environments.core.container",
-            "should match pattern",
+            "by its digest",
         ),
         ("allow: everyone", "overflow_after: 0 min", 24, "profiles.lab.overflow_after", "one minute or more"),
         ("    cpus: 1\n", "    cpus: 1\n    gpu_type: a100\n", 7, "sizes.small", "no `gpus`"),
