@@ -173,7 +173,7 @@ MACHINE: dict[str, dict[str, Any]] = {
 
 @given(SITE)
 @hypothesis_settings(
-    max_examples=60,
+    max_examples=25,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
