@@ -1,7 +1,7 @@
 """The whole way of two people in pods: one in a notebook, one in a desktop. `panhub smoke --kubernetes`.
 
 Beside what the demo's own walk looks at: accounts, privileges and mounts as the kernel has them, from
-outside the pod and from inside, that nothing of the cluster is within reach, and that the charge is
+outside the pod and from inside, that no token of the cluster is there, and that the charge is
 what the pod's own times say.
 """
 
@@ -157,7 +157,7 @@ class _Looks:
         self, _demo: Demo, visitor: Visitor, launch: Mapping[str, Any], report: Report
     ) -> None:
         """Where the session has a desktop: it is drawn in a window."""
-        if launch["summary"]["interface"] != "desktop":
+        if launch["summary"]["interface"]["id"] != "desktop":
             return
         window = await report.step(
             visitor.username, "opens the desktop, until it is drawn", _open_window(visitor, launch["id"])
