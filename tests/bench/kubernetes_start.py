@@ -31,6 +31,7 @@ import httpx
 from hub.demo.kubernetes.people import account_table
 from hub.demo.kubernetes.sessions import SESSION
 from hub.demo.kubernetes.site import PLACE
+from hub.demo.slurm.release import cache_folder
 from hub.settings import SERVICE_PREFIX
 from spawners.kubernetes.naming import PORT
 from tests.bench.harness import Row, at_most, percentile
@@ -266,7 +267,7 @@ def run() -> list[Row]:
 @contextmanager
 def _ways() -> Iterator[list[Way]]:
     with ExitStack() as stack:
-        cluster = stack.enter_context(own_cluster())
+        cluster = stack.enter_context(own_cluster(cache_folder() / "containerd"))
         platform = stack.enter_context(running_kubernetes_platform(cluster, watched=False))
         image = platform.site.container("pan-core")
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="panhub-bench-")))
