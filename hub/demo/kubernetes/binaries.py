@@ -18,13 +18,16 @@ from pathlib import Path
 from hub.demo.kubernetes.archives import write_archive
 from hub.demo.kubernetes.configuration import PAUSE_IMAGE
 from hub.demo.kubernetes.errors import KubernetesDemoError
+from hub.demo.kubernetes.objects import DNS_IMAGE
 from hub.demo.kubernetes.specs import STAGES_FILE
 from hub.demo.slurm.release import cache_folder
 from hub.demo.slurm.root import locked
 
 VERSION = "1.36.4"
 MODULES = Path(__file__).parent / "modules"
-PAUSE_ARCHIVE = "pause.tar"
+
+ARCHIVES = {"pause.tar": (PAUSE_IMAGE, "pause"), "coredns.tar": (DNS_IMAGE, "coredns")}
+"""Archives of the images that each cluster has: the image and its program, one of `PROGRAMS`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ PROGRAMS = ("etcd", "pause", *_COMMANDS, *_CONTAINERD, "coredns", "kwok")
 
 
 def kubernetes_binaries(cache: Path | None = None) -> Path | None:
-    """Folder of the built programs and the archive of the pause image; None if it has not been built."""
+    """Folder of the built programs and the archives of their images; None if it has not been built."""
     folder = (cache or cache_folder()) / _name()
     return folder if folder.exists() else None
 
@@ -107,13 +110,7 @@ def build_kubernetes(cache: Path | None = None) -> Path:
         }
         for module in BUILT:
             _build(module, made, part / "build.log", environment)
-        write_archive(
-            made / PAUSE_ARCHIVE,
-            PAUSE_IMAGE,
-            {"/bin/pause": made / "pause"},
-            command=("/bin/pause",),
-            machine=os.uname().machine,
-        )
+        write_archives(made)
         write_stages(made, environment)
         prefix = folder / _name()
         made.rename(prefix)
@@ -123,10 +120,19 @@ def build_kubernetes(cache: Path | None = None) -> Path:
 
 def _name() -> str:
     """Name of the folder; whatever changes a program changes it."""
-    digest = hashlib.sha256(repr((BUILT, _STAGES)).encode())
+    digest = hashlib.sha256(repr((BUILT, _STAGES, ARCHIVES)).encode())
     for path in sorted(MODULES.glob("*/*")):
         digest.update(f"{path.relative_to(MODULES)}\n".encode() + path.read_bytes())
     return f"kubernetes-{VERSION}-{digest.hexdigest()[:12]}"
+
+
+def write_archives(made: Path) -> None:
+    """Write the archives of `ARCHIVES` beside their programs."""
+    for file, (image, name) in ARCHIVES.items():
+        inside = f"/bin/{name}"
+        write_archive(
+            made / file, image, {inside: made / name}, command=(inside,), machine=os.uname().machine
+        )
 
 
 def write_stages(made: Path, environment: Mapping[str, str]) -> None:

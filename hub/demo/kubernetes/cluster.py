@@ -13,7 +13,7 @@ from typing import TextIO
 
 from hub.demo.kubernetes.addresses import DOMAIN, NODE_NAME, Addresses
 from hub.demo.kubernetes.api import Api
-from hub.demo.kubernetes.binaries import PAUSE_ARCHIVE, kubernetes_binaries
+from hub.demo.kubernetes.binaries import ARCHIVES, kubernetes_binaries
 from hub.demo.kubernetes.configuration import CNI_PLUGINS, write_configuration
 from hub.demo.kubernetes.control import Control
 from hub.demo.kubernetes.credentials import make_credentials, write_kubeconfig
@@ -170,7 +170,7 @@ class Cluster(Control):
         with ThreadPoolExecutor(1) as pool:
             store = pool.submit(self._prepare_store)
             self.wait_apiserver(_START_S)
-            for name in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "coredns"):
+            for name in ("kube-controller-manager", "kube-scheduler", "kube-proxy"):
                 self._daemons[name].start()
             self._daemons["kubelet"].start()
             for path, body in first_objects(self._at):
@@ -178,16 +178,23 @@ class Cluster(Control):
             store.result()
         self.wait_node(is_ready=True, timeout_s=_START_S)
         self.offer_gpus()
-        self._daemons["kube-controller-manager"].wait(self._has_accounts, "made no service account", _START_S)
+        manager = self._daemons["kube-controller-manager"]
+        manager.wait(self._has_accounts, "made no service account", _START_S)
+        manager.wait(self._has_names, "the name server was not ready", _START_S)
 
     def _prepare_store(self) -> None:
         store = self._images_of_node
         self._daemons["containerd"].wait(store.answers, "did not answer", _START_S)
         store.clean()
-        store.import_image(self._binaries / PAUSE_ARCHIVE)
+        for name in ARCHIVES:
+            store.import_image(self._binaries / name)
 
     def _has_accounts(self) -> bool:
         return self.api.answers("/api/v1/namespaces/default/serviceaccounts/default")
+
+    def _has_names(self) -> bool:
+        found = self.api.request("GET", "/apis/apps/v1/namespaces/kube-system/deployments/coredns")
+        return bool(found["status"].get("readyReplicas"))
 
     # Images and accounts
 

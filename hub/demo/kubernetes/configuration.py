@@ -42,11 +42,6 @@ class Files:
         return self.folder / "proxy.json"
 
     @property
-    def dns(self) -> Path:
-        """Corefile."""
-        return self.folder / "Corefile"
-
-    @property
     def cni(self) -> Path:
         """Folder of the pods' network configuration."""
         return self.folder / "cni"
@@ -62,8 +57,6 @@ def write_configuration(folder: Path, credentials: Credentials, at: Addresses, s
     (files.cni / "10-panhub.conflist").write_text(_json(_network(at)))
     files.kubelet.write_text(_json(_kubelet(credentials, at, has_disk=snapshotter == "overlayfs")))
     files.proxy.write_text(_json(_proxy(credentials, at)))
-    kubeconfig = credentials.kubeconfig("dns")
-    files.dns.write_text(_COREFILE.format(domain=DOMAIN, node=at.node, kubeconfig=kubeconfig))
     return files
 
 
@@ -109,23 +102,6 @@ snapshotter = "{snapshotter}"
 
 [plugins."io.containerd.cri.v1.images".pinned_images]
 sandbox = "{pause}"
-"""
-
-# No forward: a name outside of the cluster is not asked for anywhere, and there is none.
-_COREFILE = """{domain} in-addr.arpa ip6.arpa {{
-  bind {node}
-  errors
-  kubernetes {domain} in-addr.arpa ip6.arpa {{
-    kubeconfig {kubeconfig}
-  }}
-  cache 5
-}}
-. {{
-  bind {node}
-  template ANY ANY {{
-    rcode NXDOMAIN
-  }}
-}}
 """
 
 

@@ -81,7 +81,6 @@ def daemon_specs(
         f"--node-ip={at.node}",
     )
     yield spec("kube-proxy", f"--config={files.proxy}", f"--hostname-override={NODE_NAME}")
-    yield spec("coredns", f"-conf={files.dns}")
 
 
 def _apiserver(credentials: Credentials, at: Addresses) -> Iterator[str]:
