@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+from spawners.kubernetes import naming
+
 ALLOWED: Final = (
     "extra_annotations",
     "extra_labels",
@@ -159,7 +161,8 @@ _REFUSED: Final = {
 REFUSED: Final[Mapping[str, str]] = {name: why for why, names in _REFUSED.items() for name in names}
 """Every other trait that KubeSpawner 7.1 can be configured by, with a sentence for who sets it."""
 
-_OURS = ("panhub.org/", "hub.jupyter.org/", "app.kubernetes.io/component", "app.kubernetes.io/managed-by")
+_OURS = ("panhub.org/", "app.kubernetes.io/component", "app.kubernetes.io/managed-by")
+_OUR_LABELS = (naming.PERSON_LABEL, naming.SERVER_LABEL)
 _CONFINEMENT = re.compile(r"(^|\.)(apparmor|seccomp)\.security\.|^io\.kubernetes\.cri-o\.")
 """Annotations by which a container would be confined less than its specification says."""
 
@@ -224,7 +227,7 @@ def _check_metadata(name: str, value: Mapping[Any, Any]) -> None:
     for key, text in value.items():
         if not isinstance(key, str) or not isinstance(text, str):
             raise OverrideError(name, f"{key}: keys and values are texts")
-        if key.startswith(_OURS):
+        if key.startswith(_OURS) or key in _OUR_LABELS:
             raise OverrideError(name, f"{key} is ours")
         if name == "extra_annotations" and _CONFINEMENT.search(key):
             raise OverrideError(name, f"{key}: how a session is confined is not for an annotation to say")
