@@ -32,6 +32,9 @@ _ANSWER_S = 10.0
 _PAUSE_S = 0.2
 _PAUSE_MOST_S = 2.0
 _ERROR_BYTES = 65536
+_RIGHTS_S = 5.0
+"""So long a server is asked again that says that we may not: one that has just started does not know yet."""
+
 _LOAD_AGAIN_S = 10.0
 """Least time between two looks at the kubeconfig after the server refused its token."""
 
@@ -41,13 +44,17 @@ Json = dict[str, Any]
 
 
 class KubernetesRefusedError(Exception):
-    """The API server said no: HTTP status, its word for it, its sentence and the details."""
+    """The API server said no: HTTP status, its word for it, its sentence and the details.
+
+    ``is_of_rights``: the service may not ask. A server that has just been started says so too.
+    """
 
     def __init__(self, status: int, reason: str, message: str, details: Mapping[str, Any]) -> None:
         super().__init__(message or reason or f"HTTP {status}")
         self.status = status
         self.reason = reason
         self.details = details
+        self.is_of_rights = status == 401 or (status == 403 and "cannot" in message and 'User "' in message)
 
 
 class KubernetesUnavailableError(Exception):
@@ -126,6 +133,7 @@ class KubernetesClient:
     ) -> Json:
         """Ask until there is an answer, for ``wait_s`` seconds."""
         until, pause = time.monotonic() + wait_s, _PAUSE_S
+        refused_until = float("inf")
         while True:
             try:
                 left = max(until - time.monotonic(), 1.0)
@@ -139,6 +147,11 @@ class KubernetesClient:
                 wait = max(pause, error.retry_after_s)
                 if time.monotonic() + wait >= until:
                     raise
+            except KubernetesRefusedError as error:
+                refused_until = min(refused_until, time.monotonic() + _RIGHTS_S)
+                if not error.is_of_rights or time.monotonic() + pause >= min(refused_until, until):
+                    raise
+                wait = pause
             except ValueError as error:
                 raise KubernetesUnavailableError("The answer is no JSON.") from error
             await asyncio.sleep(wait)

@@ -130,6 +130,7 @@ class Pods:
         KubernetesRefusedError, KubernetesUnavailableError
             As the server says.
         """
+        self._watcher.released.add(link.uid)
         ours = {"$deleteFromPrimitiveList/finalizers": [FINALIZER]}
         await self._change(link.name, {"metadata": {"uid": link.uid, **ours}})
         await self.delete(link)

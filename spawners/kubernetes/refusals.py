@@ -37,7 +37,7 @@ def refusal(error: KubernetesRefusedError) -> str:
         return f"The cluster's namespace for sessions is being removed. {_OPERATORS}"
     if error.status == 404:
         return f"The cluster has no namespace for sessions: {sentence(message)} {_OPERATORS}"
-    if error.status in (401, 403) and (error.status == 401 or "cannot create resource" in message):
+    if error.is_of_rights:
         return f"The service may not start sessions on the cluster: {sentence(message)} {_OPERATORS}"
     if "is forbidden" in message:
         said = message.partition("is forbidden:")[2].strip() or message

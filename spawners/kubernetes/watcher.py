@@ -21,7 +21,10 @@ _NODES_PAGE = 20
 
 
 class ClusterWatcher:
-    """What is known of one cluster. ``vanished`` are pods, by uid, that went before they were settled."""
+    """What is known of one cluster. ``vanished`` are pods, by uid, that went before they were settled.
+
+    ``released`` are the uids of pods that we let go ourselves.
+    """
 
     def __init__(self, name: str, client: KubernetesClient, *, sees_nodes: bool) -> None:
         self.pods: Mirror[Pod] = Mirror(
@@ -40,6 +43,7 @@ class ClusterWatcher:
             )
         self.changes = 0
         self.vanished: dict[str, Pod] = {}
+        self.released: set[str] = set()
         self._client = client
         self._waiting: dict[str, set[asyncio.Event]] = {}
         self._any = asyncio.Event()
@@ -107,7 +111,9 @@ class ClusterWatcher:
         assert pod is not None
         if now is None or now.container.state in ("running", "terminated"):
             self.events.forget(pod.uid)
-        if now is None and pod.has_finalizer and pod.launch_id:
+        if now is None and pod.uid in self.released:
+            self.released.discard(pod.uid)
+        elif now is None and pod.launch_id:
             self.vanished[pod.uid] = pod
         self.changes += 1
         for event in self._waiting.get(pod.name, ()):

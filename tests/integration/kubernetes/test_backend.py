@@ -3,40 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 
 import pytest
 
-from hub.demo.kubernetes.cluster import Cluster
 from spawners.backend import EndCause, State, SubmitError
 from spawners.plan import Size
-from tests.support.kubernetes_backends import (
-    Ours,
-    Session,
-    Site,
-    connected,
-    import_scripted,
-    make_site,
-    remove_all,
-)
-
-
-@pytest.fixture(scope="module")
-def site(cluster: Cluster, module_namespace: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    storage = tmp_path_factory.mktemp("storage")
-    made = make_site(cluster, module_namespace, import_scripted(cluster), Path(storage))
-    yield made
-    remove_all(made)
-
-
-@pytest.fixture
-async def ours(site: Site) -> AsyncIterator[Ours]:
-    async with connected(site) as made:
-        yield made
-    await asyncio.to_thread(remove_all, site)
+from tests.support.kubernetes_backends import Ours, Session, Site, connected, remove_all
 
 
 def _times(pod: dict) -> tuple[datetime, datetime]:
