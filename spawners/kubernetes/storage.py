@@ -4,16 +4,16 @@ Pure. One volume stands for each entry of ``storage`` that a session needs, and 
 one folder of it (``subPath``), so that exactly the granted paths are there. The kubelet opens a
 sub-path without following links out of its volume.
 
-A sub-path that is missing would be made by the kubelet, as root. It never comes to that: the engine
-looks for every granted folder when it plans (`hub.access.mounts.present`), homes are made with the
-account, and a volume of which only read-only mounts are taken is itself read-only.
+A sub-path that is missing would be made by the kubelet, as root. So the engine looks for every granted
+folder when it plans (`hub.access.mounts.present`), and for all of them again before a start (`absent`) as
+far as it sees the storage; a volume of which only read-only mounts are taken is itself read-only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from spawners.kubernetes.settings import (
@@ -61,6 +61,35 @@ def missing(plan: LaunchPlan, cluster: KubernetesClusterSettings) -> tuple[PureP
     """Folders of the plan, the home among them, that no pod of the cluster can have."""
     needed = dict.fromkeys((plan.account.home, *(mount.source for mount in plan.mounts)))
     return tuple(path for path in needed if locate(path, cluster.storage) is None)
+
+
+def absent(plan: LaunchPlan, cluster: KubernetesClusterSettings) -> tuple[PurePosixPath, ...]:
+    """Folders of the plan that are not there, as far as the engine sees their storage. Blocking.
+
+    An engine that does not have a storage under the path of its entry cannot tell, and says nothing.
+    """
+    needed = dict.fromkeys((plan.account.home, *(mount.source for mount in plan.mounts)))
+    found = [(path, locate(path, cluster.storage)) for path in needed]
+    return tuple(
+        path
+        for path, located in found
+        if located is not None and _is_seen(Path(located.entry.path)) and not _is_there(Path(path))
+    )
+
+
+def _is_seen(root: Path) -> bool:
+    """Whether the storage is here: an empty folder is where it would be mounted."""
+    try:
+        return next(root.iterdir(), None) is not None
+    except OSError:
+        return False
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except PermissionError:  # not ours to look at, so it is there
+        return True
 
 
 def volume(located: Located, *, is_read_only: bool) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Which volume has a folder of the site, and what may be shown where in a pod."""
 
+from dataclasses import replace
 from pathlib import PurePosixPath
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from spawners.backend import SubmitError
 from spawners.kubernetes.mounts import volumes_and_mounts
 from spawners.kubernetes.settings import KubernetesClusterSettings
-from spawners.kubernetes.storage import locate, missing
+from spawners.kubernetes.storage import absent, locate, missing
 from spawners.plan import MountMode
 from tests.support.kubernetes_plans import PROCESSED, RAW, a_cluster, a_plan, mount
 
@@ -52,6 +53,26 @@ def test_what_no_storage_has_is_named_once():
     assert missing(plan, a_cluster()) == (PurePosixPath("/x/a"),)
     assert missing(plan, KubernetesClusterSettings())[0] == PurePosixPath("/storage/home/alice")
     assert missing(a_plan(), a_cluster()) == ()
+
+
+def test_a_folder_that_is_not_there_is_told_where_the_engine_sees_the_storage(tmp_path):
+    seen, empty = tmp_path / "seen", tmp_path / "empty"
+    for folder in (seen / "home" / "alice", seen / "RAW", empty):
+        folder.mkdir(parents=True)
+    cluster = a_cluster(
+        storage=[
+            {"path": str(root), "source": {"kind": "claim", "claim": "x"}}
+            for root in (seen, empty, "/nowhere")
+        ]
+    )
+    account = replace(a_plan().account, home=PurePosixPath(seen / "home" / "alice"))
+    there = mount(str(seen / "RAW"), "/data/RAW")
+    gone = mount(str(seen / "GONE"), "/data/GONE")
+    unseen = (mount(str(empty / "a"), "/data/a"), mount("/nowhere/b", "/data/b"), mount("/other", "/data/c"))
+    assert absent(a_plan(account=account, mounts=(there, *unseen)), cluster) == ()
+    assert absent(a_plan(account=account, mounts=(gone,)), cluster) == (gone.source,)
+    account = replace(account, home=PurePosixPath(seen / "home" / "bob"))
+    assert absent(a_plan(account=account, mounts=()), cluster) == (account.home,)
 
 
 def storage_volumes(plan, **settings):
