@@ -170,7 +170,7 @@ class Cluster(Control):
         with ThreadPoolExecutor(1) as pool:
             store = pool.submit(self._prepare_store)
             self.wait_apiserver(_START_S)
-            for name in ("kube-controller-manager", "kube-scheduler", "kube-proxy"):
+            for name in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "enforcer"):
                 self._daemons[name].start()
             self._daemons["kubelet"].start()
             for path, body in first_objects(self._at):

@@ -26,6 +26,7 @@ USERS = {
     "scheduler": ("system:kube-scheduler", ""),
     "kubelet": (f"system:node:{NODE_NAME}", "system:nodes"),
     "proxy": ("system:kube-proxy", ""),
+    "enforcer": ("panhub:enforcer", "system:masters"),
     "kwok": ("kwok", "system:masters"),
 }
 """Who has a token: user and group, as the cluster's own roles name them (RBAC of Kubernetes)."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hub.demo.kubernetes import enforcer
 from hub.demo.kubernetes.addresses import API_PORT, DOMAIN, NODE_NAME, Addresses
 from hub.demo.kubernetes.configuration import CONTAINERD_SOCKET, Files
 from hub.demo.kubernetes.credentials import Credentials
@@ -81,6 +83,16 @@ def daemon_specs(
         f"--node-ip={at.node}",
     )
     yield spec("kube-proxy", f"--config={files.proxy}", f"--hostname-override={NODE_NAME}")
+    yield DaemonSpec(
+        "enforcer",
+        (
+            sys.executable,
+            "-m",
+            enforcer.__name__,
+            str(credentials.kubeconfig("enforcer")),
+            at.pods,
+        ),
+    )
 
 
 def _apiserver(credentials: Credentials, at: Addresses) -> Iterator[str]:

@@ -87,3 +87,26 @@ def listening(address: str) -> Iterator[int]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def test_network_policies_are_in_force(cluster: Cluster, namespace: str, busybox: str) -> None:
+    script = "mkdir /tmp/www; echo hello > /tmp/www/index.html; exec httpd -f -p 8000 -h /tmp/www"
+    make_pod(cluster, namespace, "web", busybox, script)
+    address = wait_pod(cluster, namespace, "web", "Running")["status"]["podIP"]
+    url = f"http://{address}:8000/"
+    wait(partial(answers_hello, url), f"{url} has not answered")
+    ingress = {"from": [{"podSelector": {"matchLabels": {"app": "friend"}}}], "ports": [{"port": 8000}]}
+    cluster.api.apply(
+        f"/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies/friends",
+        {
+            "apiVersion": "networking.k8s.io/v1",
+            "kind": "NetworkPolicy",
+            "spec": {"podSelector": {"matchLabels": {"app": "web"}}, "ingress": [ingress]},
+        },
+    )
+    wait(lambda: not answers_hello(url), "this machine is still let in")
+    refused = f"wget: can't connect to remote host ({address}): No route to host\n"
+    assert output(cluster, namespace, "stranger", busybox, f"wget -qO- {url}") == refused
+    # A pod is let in once the API, and with it the node, knows its address.
+    asks = f"until wget -qO- {url}; do sleep 1; done 2>/dev/null"
+    assert output(cluster, namespace, "friend", busybox, asks) == "hello\n"
