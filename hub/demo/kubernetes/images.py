@@ -35,7 +35,8 @@ _FORM = 1
 _KEPT_S = 3600.0
 """An older archive that nobody asked for in this time goes when a new one is made."""
 
-_TOOLS = ("images/tools", "requirements/bootstrap.lock")
+_DEBIAN = ("images/tools/begin.sh", "images/tools/debian.sh")
+_PYTHON = (*_DEBIAN, "images/tools/python.sh", "requirements/bootstrap.lock")
 _SESSION = ("spawners/session",)
 _APPLICATION = (
     "jupyterhub_config.py",
@@ -46,14 +47,20 @@ _APPLICATION = (
     "templates",
     "spawners",
     "hub",
+    "images/tools/application.sh",
+    "images/tools/application.py",
 )
-_APPLICATION_LOCKS = (
+_APPLICATION_NEEDS = (
+    *_PYTHON,
     "requirements/hub.lock",
     "requirements/node.lock",
     "package.json",
     "package-lock.json",
+    "images/tools/node.sh",
+    "images/tools/guacd.sh",
+    "hub/demo/guacd.py",
+    "hub/demo/guacd.lock",
 )
-_GUACD = ("hub/demo/guacd.py", "hub/demo/guacd.lock")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +72,17 @@ class Image:
     code: tuple[str, ...] = _SESSION
 
 
+def _with_lock(name: str, parent: str) -> Image:
+    return Image(parent, (*_PYTHON, f"images/{name}/requirements.lock"))
+
+
 IMAGES = {
-    "base": Image(None, _TOOLS),
-    "notebook-core": Image("base", (*_TOOLS, "images/notebook-core/requirements.lock")),
-    "desktop": Image("notebook-core", (*_TOOLS, "images/desktop/requirements.lock")),
-    "hub": Image("base", (*_TOOLS, *_APPLICATION_LOCKS, *_GUACD), _APPLICATION),
+    "base": Image(None, _DEBIAN),
+    "notebook-core": _with_lock("notebook-core", "base"),
+    "notebook-full": _with_lock("notebook-full", "notebook-core"),
+    "desktop": _with_lock("desktop", "notebook-core"),
+    "gpu": _with_lock("gpu", "notebook-core"),
+    "hub": Image("base", _APPLICATION_NEEDS, _APPLICATION),
 }
 """By name; ``localhost/panhub/<name>`` is what it is called in the archive."""
 
