@@ -92,6 +92,49 @@ def profiles() -> Lines:
         yield from _keys(model, "")
 
 
+def chart() -> Lines:
+    """Every value of the chart, and the settings that it decides itself."""
+    from hub.chart.schema import keys
+    from hub.chart.values import OWNED, OWNED_GATEWAY, Values
+
+    head = ("Key", "Default", "Meaning")
+    held: dict[Any, str] = {}
+    for name, field in Values.model_fields.items():
+        key = field.alias or name
+        yield f"## `{key}`"
+        yield ""
+        yield f"{field.description or ''}{' Needed.' if field.is_required() else ''}"
+        yield ""
+        if _is_model(field.annotation):
+            yield from _table(head, [(f"`{key}.{inner}`", *rest) for inner, *rest in keys(field.annotation)])
+            _collect(field.annotation, key, held)
+    yield "## Entries of lists, and what may be null"
+    yield ""
+    for model, where in held.items():
+        kind = _kind_of(model)
+        yield f"### `{where}` of kind `{kind}`" if kind else f"### `{where}`"
+        yield ""
+        yield _first_line(model)
+        yield ""
+        yield from _table(head, [(f"`{inner}`", *rest) for inner, *rest in keys(model)])
+    yield "## Settings that the chart decides"
+    yield ""
+    decided = {**OWNED, "GatewaySettings": OWNED_GATEWAY}
+    rows = [(f"`{model}`", ", ".join(f"`{name}`" for name in names)) for model, names in decided.items()]
+    yield from _table(("Part of the settings", "Keys"), rows)
+
+
+def _collect(model: type[BaseModel], prefix: str, found: dict[Any, str]) -> None:
+    """Models in lists, unions and behind null, by the first key that takes them."""
+    for name, field in model.model_fields.items():
+        key = f"{prefix}.{field.alias or name}"
+        for inner in (field.annotation,) if _is_model(field.annotation) else get_args(field.annotation):
+            if _is_model(inner) and inner not in found:
+                if inner is not field.annotation:
+                    found[inner] = key
+                _collect(inner, key, found)
+
+
 def problems() -> Lines:
     """Every problem code that the application can answer with."""
     rows = [(f"`{c.code}`", c.status, c.title, c.hint) for c in problem_codes()]
@@ -155,6 +198,7 @@ KINDS: dict[str, Callable[[], Lines]] = {
     "settings": settings,
     "token-gateway": token_gateway,
     "profiles": profiles,
+    "chart": chart,
     "problems": problems,
     "command-line": command_line,
     "tables": tables,

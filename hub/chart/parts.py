@@ -137,7 +137,7 @@ class Volume(Closed):
 class SecretFile(Closed):
     """A key of a Secret that a process gets as a file of its own, which nobody else can read."""
 
-    file: FileName = Field(description="Name of the file; its path is /run/panhub/secrets/files/NAME.")
+    file: FileName = Field(description="Name of the file; its path is /run/panhub/files/NAME.")
     secret: ObjectName = Field(description="Name of the Secret.")
     key: SecretKey = Field(description="Key of the Secret.")
 

@@ -105,7 +105,8 @@ def table() -> Iterator[str]:
     yield "| Key | Default | Meaning |"
     yield "| --- | --- | --- |"
     for key, default, meaning in keys(Values):
-        yield f"| `{key}` | {default} | {meaning} |"
+        cells = [cell.replace("|", "\\|") for cell in (f"`{key}`", default, meaning)]
+        yield f"| {' | '.join(cells)} |"
 
 
 def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str]]:
@@ -118,7 +119,7 @@ def keys(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, s
             yield from keys(nested, f"{key}.") if given is None else _with_defaults(nested, key, given)
             continue
         shown = "needed" if field.is_required() else f"`{_plain(given)}`"
-        yield key, shown.replace("|", "\\|"), (field.description or "").replace("|", "\\|")
+        yield key, shown, field.description or ""
 
 
 def _with_defaults(model: type[BaseModel], key: str, given: BaseModel) -> Iterator[tuple[str, str, str]]:
@@ -128,8 +129,7 @@ def _with_defaults(model: type[BaseModel], key: str, given: BaseModel) -> Iterat
         if isinstance(value, BaseModel):
             yield from _with_defaults(type(value), deeper, value)
         else:
-            shown = f"`{_plain(value)}`".replace("|", "\\|")
-            yield deeper, shown, (field.description or "").replace("|", "\\|")
+            yield deeper, f"`{_plain(value)}`", field.description or ""
 
 
 def readme_text() -> str:
