@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from spawners.backend import (
 from spawners.kubernetes.looks import utcnow
 from spawners.kubernetes.objects import gpus_of, label_value
 from spawners.kubernetes.room import Room
-from spawners.kubernetes.storage import missing
+from spawners.kubernetes.storage import absent, missing
 from spawners.kubernetes.words import several, size
 from spawners.plan import DEFAULT_SCHEDULING, LaunchPlan, Size
 
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _FIRST_LOOK_S = 5.0
+_STORAGE_S = 10.0
+"""A file system of the network that has gone keeps whoever looks at it waiting without end."""
+
 _SMALLER = "Choose a smaller size, or another place."
 
 
@@ -79,6 +83,7 @@ class Outlook:
             If the cluster does not answer.
         """
         self._check_what_is_there(plan)
+        await self._check_folders(plan)
         if room := await self._room():
             self._check_size(plan.size, room.largest())
 
@@ -109,6 +114,21 @@ class Outlook:
                 f"This place does not see {names}.",
                 "Choose a place that has the data.",
             )
+
+    async def _check_folders(self, plan: LaunchPlan) -> None:
+        """The kubelet would make a folder that is missing, as root."""
+        try:
+            async with asyncio.timeout(_STORAGE_S):
+                gone = await asyncio.to_thread(absent, plan, self._cluster.settings)
+        except TimeoutError as error:
+            raise BackendUnavailableError("The storage does not answer at present.") from error
+        if plan.account.home in gone:
+            text = "Your home folder is not on the storage that this place has."
+            raise NotAdmittedError("data_not_here", text, "Ask the support to make it.")
+        if gone:
+            names = several([str(path) for path in gone[:3]]) + (" and more" if gone[3:] else "")
+            text = f"The storage that this place has is without {names}."
+            raise NotAdmittedError("data_not_here", text, "Choose other data, or ask the support.")
 
     def _check_size(self, asked: Size, most: PlaceOffer) -> None:
         for wanted, limit, words in (
