@@ -12,12 +12,15 @@ from sqlalchemy.orm import Session
 from tornado.httpclient import AsyncHTTPClient, HTTPClientError
 
 from hub.database import Database
-from hub.launch import store
+from hub.launch import refusals, store
 from hub.launch.news import News, utcnow
 from hub.launch.states import MAY_RUN, LaunchState
 from hub.launch.store import Launch
 from hub.launch.timing import deadline_of
 from spawners.backend import Backend, State, Status
+
+_NOWHERE_YET = frozenset({State.UNKNOWN, State.PENDING})
+"""With these no host means that it is not known; a session that runs without one is on this machine."""
 
 
 class Answering:
@@ -39,9 +42,17 @@ class Answering:
         self._probes: set[asyncio.Task[None]] = set()
 
     async def reported(self, launch: Launch, port: int) -> None:
-        """Follow up a session's report of its port: look whether it answers, then it runs."""
+        """Follow up a session's report of its port: look whether it answers, then it runs.
+
+        Raises
+        ------
+        RequestError
+            ``backend_unavailable`` while its place cannot tell where it runs; it reports again.
+        """
         status = await self._locate(launch)
-        url = f"http://{status.host or '127.0.0.1'}:{port}"
+        if status.host is None and status.state in _NOWHERE_YET:
+            raise refusals.backend_unavailable(launch.place or "")
+        url = f"http://{_bracketed(status.host or '127.0.0.1')}:{port}"
         # A session that reports runs: its time counts, if the watcher has not seen it before.
         deadline = launch.deadline or deadline_of(launch, status)
         saved = await self._db.run(
@@ -112,3 +123,8 @@ def session_api_url(launch: Launch) -> str:
     """Address of the session's version endpoint, which answers without authentication."""
     assert launch.url is not None
     return f"{launch.url}/user/{launch.username}/{launch.server_name}/api"
+
+
+def _bracketed(host: str) -> str:
+    """A host as it stands in a URL: addresses of IPv6 in brackets."""
+    return f"[{host}]" if ":" in host else host

@@ -1,10 +1,10 @@
-"""What to do after an end: the same again, with more memory, for longer. Each opens the form filled in."""
+"""What to do after an end: the same again, larger, longer, elsewhere. Each opens the form filled in."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from hub.launch.models import LaunchRequest, ResourcesRequest
+from hub.launch.models import SOONEST, LaunchRequest, ResourcesRequest, SchedulingRequest
 from hub.launch.store import Launch
 from hub.launch.summary import Summary
 from hub.pages.format import duration, memory
@@ -43,6 +43,15 @@ def for_longer(request: LaunchRequest, said: Summary) -> Action | None:
         return None
     label = f"Again for {duration(timedelta(seconds=seconds))}"
     return _again(request, label, "clock-history", {"walltime_s": seconds})
+
+
+def elsewhere(request: LaunchRequest, said: Summary, profiles: Profiles) -> Action | None:
+    """Where it starts first; None where that was asked already, or there is no other place."""
+    profile = profiles.profiles.get(said.profile.id)
+    if profile is None or len(profile.places) < 2 or request.place == SOONEST:
+        return None
+    update: dict[str, object] = {"place": SOONEST, "scheduling": SchedulingRequest()}
+    return _again(request, "Where it starts first", "lightning-charge", update)
 
 
 def request_of(launch: Launch) -> LaunchRequest | None:

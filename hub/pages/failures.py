@@ -42,6 +42,15 @@ _HINTS = {
     EndReason.CANCELLED_BY_SCHEDULER: "If that was not you, ask the operators of the cluster.",
 }
 
+_ELSEWHERE = {
+    EndReason.START_FAILED,
+    EndReason.START_TIMEOUT,
+    EndReason.EVICTED,
+    EndReason.NODE_FAILURE,
+    EndReason.PREEMPTED,
+}
+"""Ends that another place may spare a person."""
+
 
 def refusal_of(launch: Launch, profiles: Profiles, live: Sequence[Launch] = ()) -> Refusal | None:
     """Why a launch did not start, or failed; ``live`` are sessions that may be in its way."""
@@ -80,6 +89,8 @@ def ways_on(launch: Launch, reason: EndReason | None, profiles: Profiles) -> tup
         found = again.with_more_memory(request, said, profiles)
     elif reason is EndReason.TIME_LIMIT:
         found = again.for_longer(request, said)
+    elif reason in _ELSEWHERE:
+        found = again.elsewhere(request, said, profiles)
     return () if found is None else (replace(found, is_primary=True),)
 
 

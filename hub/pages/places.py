@@ -11,14 +11,19 @@ def place_words(free: Availability, size: Size | None = None) -> str:
     if not free.is_reachable:
         return "Does not answer at the moment"
     if free.cpus_free is None or free.cpus_total is None:
-        return ""
+        return _warm_words(free)
     words = f"{free.cpus_free} of {free.cpus_total} CPU"
     if free.gpus_total:
         words += f", {free.gpus_free or 0} of {free.gpus_total} GPU"
     if size is None:
-        return f"{words} free"
+        return ", ".join(part for part in (f"{words} free", _warm_words(free)) if part)
     is_room = free.cpus_free >= size.cpus and (free.gpus_free or 0) >= size.gpus
     return f"{words} free, {'starts now' if is_room else 'busy: it may be slow'}"
+
+
+def _warm_words(free: Availability) -> str:
+    """Rooms that are kept ready for the next sessions, or nothing."""
+    return f"{free.warm_free or 0} of {free.warm_total} rooms kept ready" if free.warm_total else ""
 
 
 def place_warning(free: Availability) -> str:

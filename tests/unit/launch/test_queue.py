@@ -15,6 +15,7 @@ from hub.launch.outlook import Outlooks
 from hub.launch.states import EndReason, LaunchState
 from hub.launch.store import Launch
 from hub.launch.timing import TOLERANCE
+from hub.problems import RequestError
 from spawners.backend import BackendError, EndCause, InnerJob, State, Status
 from tests.support.backends import BackendRefusesDeadlines, BackendWithQueue, Place
 from tests.support.engines import Engine
@@ -124,6 +125,20 @@ async def test_a_report_before_the_next_look_sets_the_deadline_too(engine: Engin
     engine.place.answering.add(launch.server_name)
     running = await engine.report(launch.id)
     assert running.deadline == engine.place.now + WALLTIME
+
+
+@pytest.mark.parametrize("state", [State.PENDING, State.UNKNOWN])
+async def test_a_report_is_asked_for_again_while_its_place_cannot_tell_where_it_runs(
+    engine: Engine, state: State
+) -> None:
+    launch = await queued(engine)
+    engine.place.waiting[launch.id] = Status(state, "no look yet")
+    with pytest.raises(RequestError) as refused:
+        await engine.report(launch.id)
+    assert refused.value.problem.status == 503
+    assert engine.get(launch.id).url is None
+    engine.place.waiting[launch.id] = Status(state, host="fd00::7")
+    assert (await engine.report(launch.id)).url == "http://[fd00::7]:45000"
 
 
 async def test_why_it_waits_and_until_when_is_told(engine: Engine) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hub.launch.models import LaunchRequest, ResourcesRequest
+from hub.launch.models import LaunchRequest, ResourcesRequest, SchedulingRequest
 from hub.launch.summary import Named, Summary
-from hub.pages.again import for_longer, with_more_memory
+from hub.pages.again import elsewhere, for_longer, with_more_memory
 from profiles.loader import load_profiles
 
 NAME = Named(id="lab", title="JupyterLab")
@@ -21,7 +21,7 @@ FILE = {
         "wide": {"title": "Wide", "cpus": 8, "memory_mib": 4096},
         "gpu": {"title": "GPU", "cpus": 2, "memory_mib": 8192, "gpus": 1},
     },
-    "places": {"local": {"title": "Here", "backend": "local"}},
+    "places": {name: {"title": name, "backend": "local"} for name in ("local", "beside")},
     "profiles": {
         "lab": {
             "title": "Lab",
@@ -107,3 +107,13 @@ def test_after_the_time_was_up_twice_of_it_is_offered_up_to_the_longest(seconds,
 
 def test_there_is_nothing_longer_than_the_longest():
     assert for_longer(LaunchRequest(), said(2048, walltime_s=28_800)) is None
+
+
+def test_another_place_is_offered_where_there_is_one_and_it_was_not_asked_for(profiles):
+    two = profiles(places=["local", "beside"])
+    told = LaunchRequest(place="local", scheduling=SchedulingRequest(account="ma5501"))
+    fields = dict(elsewhere(told, said(2048), two).fields)
+    assert fields["place"] == "soonest"
+    assert "account" not in fields, "what one scheduler is told says nothing to another"
+    assert elsewhere(LaunchRequest(place="soonest"), said(2048), two) is None
+    assert elsewhere(told, said(2048), profiles()) is None

@@ -26,6 +26,8 @@ GPU = Size("gpu", "One GPU", 1, 2048, 1)
         ),
         (Availability(True, 3, 4), None, "3 of 4 CPU free"),
         (Availability(True), SMALL, ""),
+        (Availability(True, warm_free=3, warm_total=5), None, "3 of 5 rooms kept ready"),
+        (Availability(True, 3, 4, warm_total=5), None, "3 of 4 CPU free, 0 of 5 rooms kept ready"),
         (Availability(False), SMALL, "Does not answer at the moment"),
     ],
 )
