@@ -29,6 +29,7 @@ from hub.checks.finding import Finding, Level, Trouble, found
 from hub.checks.slurm import check_slurm
 from hub.settings import SERVICE_PREFIX, ConfigError, Settings, load_settings, read_secret
 from profiles.loader import Profiles, ProfilesError, load_profiles
+from profiles.places import KubernetesPlace
 from spawners.local.bubblewrap import probe
 from templates.catalogue import BUILTIN, Library, TemplateError
 
@@ -55,11 +56,11 @@ async def run_checks(config: Path, person: str | None = None) -> tuple[Finding, 
         checks["batchspawner"] = check_batchspawner
     if settings.desktop is not None:
         checks |= DESKTOP_CHECKS
-    run, slurm = await asyncio.gather(
+    run, clusters = await asyncio.gather(
         asyncio.gather(*(_run(name, check, settings) for name, check in checks.items())),
-        _run_slurm(settings, person),
+        _run_clusters(settings, person),
     )
-    return (Finding("configuration", Level.FINE, f"{config} is valid"), *run, *slurm)
+    return (Finding("configuration", Level.FINE, f"{config} is valid"), *run, *clusters)
 
 
 def to_json(findings: Sequence[Finding]) -> str:
@@ -92,12 +93,23 @@ async def _run(name: str, check: Check, settings: Settings) -> Finding:
     return await found(name, answer, timeout_s=timeout_s)
 
 
-async def _run_slurm(settings: Settings, person: str | None) -> list[Finding]:
+async def _run_clusters(settings: Settings, person: str | None) -> list[Finding]:
     try:
         profiles = await asyncio.to_thread(_profiles, settings)
     except Trouble:
         profiles = None  # `check_profiles` says what is wrong with them
-    return await check_slurm(settings, profiles, person)
+    slurm = await check_slurm(settings, profiles, person)
+    if not settings.kubernetes.clusters and not _has_pods(profiles):
+        return slurm
+    # Its import takes a second, which nobody without such a cluster is to wait for.
+    from hub.checks.kubernetes import check_kubernetes
+
+    return [*slurm, *await check_kubernetes(settings, profiles)]
+
+
+def _has_pods(profiles: Profiles | None) -> bool:
+    places = {} if profiles is None else profiles.places
+    return any(isinstance(place, KubernetesPlace) for place in places.values())
 
 
 def check_secrets(settings: Settings) -> str:
