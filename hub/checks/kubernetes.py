@@ -25,8 +25,8 @@ from spawners.kubernetes.settings import KubernetesClusterSettings
 
 _TIMEOUT_S = 30.0
 _ASK_S = 5.0
-_OLDEST = (1, 30)
-"""Scheduling gates are stable since then; groups of a person are kept strictly since 1.31."""
+_OLDEST = (1, 33)
+"""Since then a pod is kept to the groups of its person (supplementalGroupsPolicy)."""
 
 NEEDED: tuple[tuple[str, str], ...] = (
     *(("pods", verb) for verb in ("create", "get", "list", "watch", "patch", "delete")),
