@@ -1,8 +1,8 @@
 """The whole way of two people in pods: one in a notebook, one in a desktop. `panhub smoke --kubernetes`.
 
 Beside what the demo's own walk looks at: accounts, privileges and mounts as the kernel has them, from
-outside the pod and from inside, that no token of the cluster is there, and that the charge is
-what the pod's own times say.
+outside the pod and from inside, that nothing of the cluster is within reach, and that the charge
+is what the pod's own times say.
 """
 
 from __future__ import annotations
@@ -51,8 +51,16 @@ try:
     said = "written"
 except OSError as error:
     said = errno.errorcode[error.errno]
+try:
+    socket.create_connection(("kubernetes.default.svc", 443), timeout=3).close()
+    api = "reached"
+except socket.gaierror:
+    api = "no name server"
+except OSError as error:
+    api = errno.errorcode.get(error.errno, "no answer")
 print(json.dumps({{
     "raw": said,
+    "api": api,
     "proposals": sorted(path.name for path in data.iterdir()),
     "uid": os.getuid(),
     "gid": os.getgid(),
@@ -102,6 +110,11 @@ class _Looks:
             ("it runs as their own account, with its groups", ids == wanted, ids),
             ("the home is theirs", seen["home"] == f"/home/{who}", seen["home"]),
             ("no token of the cluster is there", not seen["token"], ""),
+            (
+                "its API is out of reach",
+                seen["api"] not in {"reached", "no name server"},
+                seen["api"],
+            ),
             ("no further secret in the environment", not seen["secrets"], ", ".join(seen["secrets"])),
         ):
             report.check(who, what, is_right=is_right, found=shown)
