@@ -30,7 +30,7 @@
 {{- $_ := set $settings "local" (dict "state" "/var/lib/panhub/local") -}}
 
 {{- if .Values.desktop.enabled -}}
-{{- $guacd := dict "kind" "sandbox" -}}
+{{- $guacd := dict "kind" "sandbox" "root" "/opt/panhub/guacd" -}}
 {{- if eq .Values.desktop.guacd.kind "sidecar" }}{{ $guacd = dict "kind" "address" "host" "127.0.0.1" "port" 4822 }}{{ end -}}
 {{- $desktop := dict
   "bind" "0.0.0.0" "port" 8004 "address" (printf "%s-desktop" $name)
