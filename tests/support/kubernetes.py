@@ -175,7 +175,7 @@ def pod_log(cluster: Cluster, namespace: str, name: str) -> str:
     return cluster.api.text(f"/api/v1/namespaces/{namespace}/pods/{name}/log")
 
 
-def wait(is_so: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
+def wait(is_so: Callable[[], object], what: str, timeout_s: float = 120.0) -> None:
     """Wait until something is so; a failure says ``what``."""
     deadline = time.monotonic() + timeout_s
     while not is_so():
@@ -185,7 +185,7 @@ def wait(is_so: Callable[[], object], what: str, timeout_s: float = 60.0) -> Non
 
 
 def wait_pod(
-    cluster: Cluster, namespace: str, name: str, *phases: str, timeout_s: float = 60.0
+    cluster: Cluster, namespace: str, name: str, *phases: str, timeout_s: float = 120.0
 ) -> dict[str, Any]:
     """Wait until a pod is in one of the phases (``Running``); returns it."""
     deadline = time.monotonic() + timeout_s

@@ -28,7 +28,7 @@ from hub.demo.kubernetes.store import Store
 NEEDED = ("runc", "ip", "nft", "nsenter", "unshare")
 """Programs of Debian packages; see KUBERNETES_PACKAGES in the Makefile."""
 
-_START_S = 90.0
+_START_S = 180.0
 _TOKEN_S = 12 * 3600
 _REMADE = ("credentials", "configuration", "etcd", "kubelet", "cni", "pods", "containers", "logs")
 
@@ -173,6 +173,8 @@ class Cluster(Control):
             for name in ("kube-controller-manager", "kube-scheduler", "kube-proxy", "enforcer"):
                 self._daemons[name].start()
             self._daemons["kubelet"].start()
+            # Made by the API server itself, but after it says that it is ready.
+            self._daemons["kube-apiserver"].wait(self._has_namespace, "made no namespace", _START_S)
             for path, body in first_objects(self._at):
                 self.api.apply(path, body)
             store.result()
@@ -188,6 +190,9 @@ class Cluster(Control):
         store.clean()
         for name in ARCHIVES:
             store.import_image(self._binaries / name)
+
+    def _has_namespace(self) -> bool:
+        return self.api.answers("/api/v1/namespaces/kube-system")
 
     def _has_accounts(self) -> bool:
         return self.api.answers("/api/v1/namespaces/default/serviceaccounts/default")

@@ -16,7 +16,7 @@ from hub.demo.kubernetes.errors import KubernetesDemoError
 from hub.demo.kubernetes.namespace import Namespace
 from hub.demo.kubernetes.specs import kwok_spec
 
-_WAIT_S = 60.0
+_WAIT_S = 120.0
 _PROBE_S = 0.1
 GPU = "nvidia.com/gpu"
 GPU_LABEL = ("nvidia.com/gpu.product", "A100")

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from hub.demo.kubernetes.addresses import SLOTS, Addresses
+from hub.demo.slurm.release import cache_folder
 from tests.support.kubernetes import import_busybox, make_pod, own_cluster, require_kubernetes, wait, wait_pod
 
 
@@ -46,7 +47,7 @@ def folders() -> set[str]:
 
 def test_nothing_is_left_after_the_end() -> None:
     there = folders()
-    with own_cluster() as cluster:
+    with own_cluster(cache_folder() / "containerd") as cluster:
         image = import_busybox(cluster)
         uid = make_pod(cluster, "default", "left", image, "exec sleep 600")
         wait_pod(cluster, "default", "left", "Running")
@@ -65,7 +66,7 @@ import sys, time
 from pathlib import Path
 from hub.demo.kubernetes.cluster import Cluster
 
-cluster = Cluster(Path(sys.argv[1]))
+cluster = Cluster(Path(sys.argv[1]), images=Path(sys.argv[2]))
 cluster.start()
 print(cluster.host_address, flush=True)
 time.sleep(600)
@@ -77,7 +78,10 @@ def test_an_owner_that_is_killed_takes_all_with_it() -> None:
     with tempfile.TemporaryDirectory(prefix="panhub-k8s-") as name:
         folder = Path(name)
         owner = subprocess.Popen(
-            [sys.executable, "-c", _OWNER, name], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", _OWNER, name, str(cache_folder() / "containerd")],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert owner.stdout is not None
         with owner:
