@@ -7,7 +7,7 @@ BIN = .venv/bin
 # Byte code is compiled once, at installation: see hub/demo/install.py.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo smoke demo-slurm smoke-slurm demo-kubernetes smoke-kubernetes smoke-desktop apptainer kubernetes test test-slurm-testing unit lint format bench docs clean ci-packages desktop-packages slurm-packages kubernetes-packages
+.PHONY: help demo smoke demo-slurm smoke-slurm demo-kubernetes smoke-kubernetes smoke-desktop apptainer kubernetes images test test-slurm-testing test-images unit lint format bench docs clean ci-packages desktop-packages slurm-packages kubernetes-packages
 
 help:
 	@echo "make demo    a running hub with demo data on this machine (ARGS='--port 8100')"
@@ -16,6 +16,7 @@ help:
 	@echo "make apptainer    what sessions in images need there (Go, root)"
 	@echo "make demo-kubernetes, make smoke-kubernetes    the same in pods of a Kubernetes of their own (Debian, Go, root)"
 	@echo "make kubernetes    the programs of a Kubernetes cluster, for its demo and tests (Go, root; ten minutes once)"
+	@echo "make images    the container images, into the cache (Debian, root; ARGS='base hub' for some)"
 	@echo "make smoke-desktop    the way of a desktop: typing, guests, outsiders (ARGS=--slurm or --kubernetes)"
 	@echo "make test    all tests; what this machine lacks is skipped with the reason"
 	@echo "make unit    the fast tests only"
@@ -65,6 +66,12 @@ kubernetes: kubernetes-packages
 	@$(INSTALL) tools
 	@$(BIN)/python -m hub.demo.kubernetes
 
+# Those that tests and demo need take five minutes of two processors; notebook-full is large.
+IMAGES = notebook-core desktop hub
+images: kubernetes-packages
+	@$(INSTALL) tools
+	@$(BIN)/python -m hub.demo.kubernetes.images $(or $(ARGS),$(IMAGES))
+
 test:
 	@$(INSTALL) dev
 	$(BIN)/pytest $(ARGS)
@@ -73,6 +80,11 @@ test:
 test-slurm-testing: slurm-packages
 	@$(INSTALL) dev
 	PANHUB_SLURM_RELEASES=26.05 $(BIN)/pytest tests/integration/slurm -k 26.05 $(ARGS)
+
+# The images that demo and tests do not use, looked at and used in the same way.
+test-images: kubernetes
+	@$(INSTALL) dev
+	PANHUB_IMAGES="notebook-full gpu" $(BIN)/pytest tests/integration/kubernetes/test_images.py $(ARGS)
 
 unit:
 	@$(INSTALL) tools

@@ -49,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
     database.add_argument("action", choices=["upgrade"], help="upgrade: bring its tables up to date")
     _add_config(database)
     _add_import(commands)
+    _add_image(commands)
     gateway = _add(commands, "token-gateway", _token_gateway, "mint short Slurm tokens over a unix socket")
     gateway.add_argument("--config", type=Path, required=True, help="configuration file of the gateway")
     _add(commands, "version", _version, "print the version")
@@ -125,6 +126,15 @@ def _add_import(commands: Any) -> None:
     made.add_argument(
         "--max-walltime", help="longest wall time (default: cull.maxAge of the values, or 1 d)"
     )
+
+
+def _add_image(commands: Any) -> None:
+    made = _add(commands, "image", _image, "make an image's build folder of a repository with a lock")
+    made.add_argument("repository", type=Path, metavar="REPOSITORY", help="folder with the lock")
+    made.add_argument("output", type=Path, metavar="FOLDER", help="new folder that is then built")
+    made.add_argument("--name", help="name of the environment (default: that of the repository's folder)")
+    made.add_argument("--title", help="name that people read (default: the name)")
+    made.add_argument("--container", metavar="IMAGE@sha256:…", help="the image when it is pushed")
 
 
 def _port(text: str) -> int:
@@ -266,6 +276,18 @@ def _import_profiles(options: argparse.Namespace) -> int:
     for fault in faults:
         print(f"To mend: {fault}")
     return 1 if faults else 0
+
+
+def _image(options: argparse.Namespace) -> int:
+    from hub.repository.command import run
+
+    return run(
+        options.repository,
+        options.output,
+        name=options.name,
+        title=options.title,
+        container=options.container,
+    )
 
 
 def _token_gateway(options: argparse.Namespace) -> int:

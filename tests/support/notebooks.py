@@ -42,6 +42,27 @@ def run_template(
     look_inside: bool = True,
 ) -> Outcome:
     """Render a template for a data file into ``folder`` and execute it."""
+    outputs = write_template(template, data, folder, parameters, look_inside=look_inside)
+    done = subprocess.run(
+        [ENVIRONMENT / "bin/papermill", template.spec.notebook.file, "run.ipynb", "--no-progress-bar"],
+        cwd=folder,
+        env=_environment(),
+        capture_output=True,
+        text=True,
+        timeout=150,
+    )
+    return Outcome(done.returncode, done.stdout + done.stderr, folder, outputs)
+
+
+def write_template(
+    template: Template,
+    data: Path,
+    folder: Path,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    look_inside: bool = True,
+) -> Path:
+    """Render a template for a data file into ``folder``; returns where its results will be."""
     outputs = folder / "processed"
     dataset = DatasetRef(PurePosixPath(data), "LaB6 scan/1", PurePosixPath(outputs))
     values = effective(template, parameters or {}, dataset, _facts(data) if look_inside else None)
@@ -58,15 +79,7 @@ def run_template(
     folder.mkdir(parents=True, exist_ok=True)
     for file in render(template, values, context):
         (folder / file.path).write_text(file.content, encoding="utf-8")
-    done = subprocess.run(
-        [ENVIRONMENT / "bin/papermill", template.spec.notebook.file, "run.ipynb", "--no-progress-bar"],
-        cwd=folder,
-        env=_environment(),
-        capture_output=True,
-        text=True,
-        timeout=150,
-    )
-    return Outcome(done.returncode, done.stdout + done.stderr, folder, outputs)
+    return outputs
 
 
 def _facts(data: Path) -> FileFacts | None:

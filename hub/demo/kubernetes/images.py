@@ -110,6 +110,26 @@ def build_image(name: str, cache: Path | None = None) -> Path:
     return archive
 
 
+def build_above(name: str, context: Path, tag: str, archive: Path, cache: Path | None = None) -> None:
+    """Build a folder with a ``Containerfile`` whose argument ``BASE`` is one of our images. Blocking.
+
+    Nothing but the archive is kept.
+
+    Raises
+    ------
+    KubernetesDemoError
+        If it cannot be built.
+    """
+    folder = (cache or cache_folder()) / "images"
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder, "build"), _sources() as sources:
+        builder = Buildah(folder / "store", _uv_cache())
+        base = _build_code(name, builder, sources)
+        builder.build(Build(tag, context / "Containerfile", context, {"BASE": base}), sources)
+        builder.write(tag, archive)
+        builder.remove([tag, base])
+
+
 def environment_key(name: str) -> str:
     """Hash of what goes into the part of an image that takes long."""
     image = IMAGES[name]
@@ -124,20 +144,22 @@ def code_key(name: str) -> str:
 
 def _make(name: str, archive: Path, builder: Buildah) -> None:
     with _sources() as sources:
-        _build_environment(name, builder, sources)
-        wanted = Build(
-            f"localhost/panhub/{name}:{code_key(name)}",
-            ROOT / f"images/{name}/Containerfile",
-            ROOT,
-            {"BASE": "scratch", "REVISION": _revision()},
-            instead={"environment": _environment_tag(name)},
-        )
-        builder.build(wanted, sources)
-    builder.write(wanted.tag, archive)
-    builder.remove([wanted.tag])
+        tag = _build_code(name, builder, sources)
+    builder.write(tag, archive)
+    builder.remove([tag])
     for old in archive.parent.glob(f"{name}-{'[0-9a-f]' * 12}.tar"):
         if old != archive and time.time() - old.stat().st_mtime > _KEPT_S:
             old.unlink()
+
+
+def _build_code(name: str, builder: Buildah, sources: Path) -> str:
+    """Make a whole image; returns its name in the store."""
+    _build_environment(name, builder, sources)
+    tag = f"localhost/panhub/{name}:{code_key(name)}"
+    arguments = {"BASE": "scratch", "REVISION": _revision()}
+    instead = {"environment": _environment_tag(name)}
+    builder.build(Build(tag, _containerfile(name), ROOT, arguments, instead=instead), sources)
+    return tag
 
 
 def _build_environment(name: str, builder: Buildah, sources: Path) -> str:
@@ -148,10 +170,13 @@ def _build_environment(name: str, builder: Buildah, sources: Path) -> str:
         return tag
     parent = IMAGES[name].parent
     base = _debian(builder) if parent is None else _build_environment(parent, builder, sources)
-    file = ROOT / f"images/{name}/Containerfile"
-    builder.build(Build(tag, file, ROOT, {"BASE": base}, target="environment"), sources)
+    builder.build(Build(tag, _containerfile(name), ROOT, {"BASE": base}, target="environment"), sources)
     builder.remove([old for old in known if old.startswith(f"{repository}:")])
     return tag
+
+
+def _containerfile(name: str) -> Path:
+    return ROOT / f"images/{name}/Containerfile"
 
 
 def _environment_tag(name: str) -> str:

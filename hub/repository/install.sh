@@ -1,0 +1,40 @@
+# Install what a lock says: sh install.sh session|kernel NAME SHA256
+#
+# session: into the folder in which sessions run. kernel: into one of its own, for notebooks, beside the
+# server of the image below. The build secret "sources" is a shell fragment that says where packages come
+# from, and may write files into $SCRATCH; nothing of it stays.
+set -eu
+umask 022
+kind=$1 name=$2 sha256=$3
+context=$(dirname "$0")
+SCRATCH=$(mktemp -d)
+export SCRATCH DEBIAN_FRONTEND=noninteractive
+trap 'rm -rf "$SCRATCH"' EXIT
+if [ -f /run/secrets/sources ]; then
+  set -a
+  . /run/secrets/sources
+  set +a
+fi
+
+echo "$sha256  $context/requirements.lock" | sha256sum --check --quiet
+if [ -s "$context/debian.txt" ]; then
+  apt-get update -qq -o Acquire::Languages=none
+  xargs apt-get install -y -qq --no-install-recommends < "$context/debian.txt"
+  find / -xdev -type f -perm /6000 -exec chmod ug-s {} +
+  find /var/log /var/cache -xdev -type f -delete
+  rm -rf /var/lib/apt/lists/* /var/lib/dpkg/*-old
+fi
+
+case $kind in
+  session) prefix=/opt/panhub/environment ;;
+  kernel) prefix=/opt/panhub/kernels/$name ;;
+esac
+/usr/bin/python3 -m venv "$prefix"
+"$prefix/bin/pip" install --quiet --no-cache-dir --disable-pip-version-check --no-compile --require-hashes \
+  -r "$context/requirements.lock"
+if [ "$kind" = kernel ]; then
+  "$prefix/bin/python" -m ipykernel install --prefix /opt/panhub/environment --name "$name" --display-name "$name"
+fi
+# Byte code that is right whatever times the files get.
+"$prefix/bin/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash "$prefix" || true
+find "$prefix" -xdev ! -type l \( -perm /022 -o ! -perm -444 -o -perm /111 ! -perm -111 \) -exec chmod a+rX,go-w {} +
