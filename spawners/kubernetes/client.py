@@ -1,9 +1,10 @@
 """Requests to one API server: what is asked, how long it is waited for, what a failure means.
 
-Connection, TLS and tokens are those of ``kubernetes_asyncio``, as in KubeSpawner; answers are taken as
-plain JSON, since its models cost most of a hub's CPU time where there are thousands of pods. Every request
-is repeated for a while where the server does not answer or asks to wait (429, 5xx): all of ours
-may be, since names are ours to give. A token never appears in a text or log.
+Where the server is and who we are to it is read by ``kubernetes_asyncio``, as in KubeSpawner. Requests
+are made here: its models cost most of a hub's CPU time where there are thousands of pods, and its client
+reads certificates on the event loop. Every request is repeated for a while where the server does not answer
+or asks to wait (429, 5xx): all of ours may be, since names are ours to give. A token never appears in a
+text or log.
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import ssl
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import aiohttp
-from kubernetes_asyncio.client import ApiClient, Configuration
+from aiohttp.http_exceptions import LineTooLong
+from kubernetes_asyncio.client import Configuration
 from kubernetes_asyncio.config import ConfigException, load_incluster_config, load_kube_config
 
 from spawners.kubernetes.settings import KubernetesClusterSettings
@@ -32,6 +36,10 @@ _ANSWER_S = 10.0
 _PAUSE_S = 0.2
 _PAUSE_MOST_S = 2.0
 _ERROR_BYTES = 65536
+_LINE_BYTES = 4 * 1024 * 1024
+"""Longest line of a watch; an object has 1.5 MiB at most (etcd's limit of a request)."""
+
+_CONNECTIONS = 100
 _RIGHTS_S = 5.0
 """So long a server is asked again that says that we may not: one that has just started does not know yet."""
 
@@ -74,10 +82,10 @@ class KubernetesClient:
     def __init__(self, settings: KubernetesClusterSettings) -> None:
         self.namespace = settings.namespace
         self._settings = settings
-        self._api: ApiClient | None = None
+        self._to: _Connection | None = None
         self._loading = asyncio.Lock()
         self._loaded = 0.0
-        self._old: list[ApiClient] = []
+        self._old: list[_Connection] = []
 
     # --- requests -----------------------------------------------------------------------------
 
@@ -115,7 +123,7 @@ class KubernetesClient:
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """An answer that comes in lines, as a watch's does; none may take longer than ``silence_s``.
 
-        A line longer than 4 MiB (an object has at most 1.5) counts as no answer.
+        A line that is too long counts as no answer.
         """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=silence_s)
         async with self._answer("GET", path, query=query, limits=timeout) as response:
@@ -196,77 +204,99 @@ class KubernetesClient:
         content_type: str,
         limits: aiohttp.ClientTimeout | None,
     ) -> aiohttp.ClientResponse:
-        api = await self._client()
-        answer = await api.call_api(
-            path,
+        to = await self._connection()
+        headers = {"Accept": "application/json", "Content-Type": content_type, **await to.authorization()}
+        return await to.session.request(
             method,
-            query_params=[(key, str(value)) for key, value in (query or {}).items()],
-            header_params={"Accept": "application/json", "Content-Type": content_type},
-            body=body,
-            auth_settings=["BearerToken"],
-            _preload_content=False,
-            _request_timeout=limits or aiohttp.ClientTimeout(total=_ANSWER_S, sock_connect=_CONNECT_S),
+            to.configuration.host + path,
+            params={key: str(value) for key, value in (query or {}).items()},
+            data=None if body is None else json.dumps(body),
+            headers=headers,
+            timeout=limits or aiohttp.ClientTimeout(total=_ANSWER_S, sock_connect=_CONNECT_S),
+            proxy=to.configuration.proxy,
+            server_hostname=to.configuration.tls_server_name,
         )
-        assert isinstance(answer, aiohttp.ClientResponse)
-        return answer
 
     # --- the connection -----------------------------------------------------------------------
 
-    async def _client(self) -> ApiClient:
-        if self._api is None:
+    async def _connection(self) -> _Connection:
+        if self._to is None:
             async with self._loading:
-                if self._api is None:
-                    self._api = await self._load()
-        return self._api
+                if self._to is None:
+                    self._to = await self._load()
+        return self._to
 
-    async def _load(self) -> ApiClient:
-        # Not the class's own call: that copies what another caller has set as default.
-        configuration: Configuration = type.__call__(Configuration)
+    async def _load(self) -> _Connection:
         try:
-            # In a thread and a loop of its own: files are read, a plugin may be run.
-            await asyncio.to_thread(self._configure, configuration)
+            # In a thread: files are read, a plugin may be run.
+            configuration, context = await asyncio.to_thread(_configuration, self._settings)
         except (ConfigException, OSError, ValueError) as error:
             raise KubernetesUnavailableError(f"The access to the cluster cannot be read: {error}") from error
         self._loaded = time.monotonic()
-        return ApiClient(configuration)
-
-    def _configure(self, configuration: Configuration) -> None:
-        if self._settings.kubeconfig is None:
-            load_incluster_config(configuration)
-            return
-        asyncio.run(
-            load_kube_config(
-                config_file=str(self._settings.kubeconfig),
-                context=self._settings.context,
-                client_configuration=configuration,
-                persist_config=False,
-            )
-        )
+        connector = aiohttp.TCPConnector(limit=_CONNECTIONS, ssl=context)
+        session = aiohttp.ClientSession(connector=connector, trust_env=True, read_bufsize=_LINE_BYTES // 2)
+        return _Connection(configuration, session)
 
     async def _load_again(self) -> bool:
         """Read the kubeconfig anew: its token may have been renewed; False where that was just done."""
         async with self._loading:
             if time.monotonic() - self._loaded < _LOAD_AGAIN_S:
                 return False
-            before, self._api = self._api, await self._load()
+            before, self._to = self._to, await self._load()
             if before is not None:
                 self._old.append(before)  # a watch may still be reading from it
             return True
 
     async def aclose(self) -> None:
         """Release connections."""
-        api, self._api = self._api, None
-        for each in [*self._old, api]:
+        to, self._to = self._to, None
+        for each in [*self._old, to]:
             if each is not None:
-                await each.close()
+                await each.session.close()
         self._old.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class _Connection:
+    """A server, and who we are to it."""
+
+    configuration: Configuration
+    session: aiohttp.ClientSession
+
+    async def authorization(self) -> dict[str, str]:
+        """Header of the token as it is now; none where a certificate says who we are."""
+        found = (await self.configuration.auth_settings()).get("BearerToken")
+        return {found["key"]: found["value"]} if found else {}
+
+
+def _configuration(settings: KubernetesClusterSettings) -> tuple[Configuration, ssl.SSLContext]:
+    """How to reach the server. Blocking."""
+    # Not the class's own call: that copies what another caller has set as default.
+    made: Configuration = type.__call__(Configuration)
+    if settings.kubeconfig is None:
+        load_incluster_config(made)
+    else:
+        asyncio.run(
+            load_kube_config(
+                config_file=str(settings.kubeconfig),
+                context=settings.context,
+                client_configuration=made,
+                persist_config=False,
+            )
+        )
+    context = ssl.create_default_context(cafile=made.ssl_ca_cert)
+    if made.cert_file:
+        context.load_cert_chain(made.cert_file, keyfile=made.key_file)
+    if not made.verify_ssl:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return made, context
 
 
 async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
     try:
         while line := await response.content.readline():
             yield line
-    except ValueError as error:
+    except (LineTooLong, ValueError) as error:
         raise KubernetesUnavailableError("A line of the answer is too long.") from error
 
 

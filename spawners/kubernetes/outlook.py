@@ -84,8 +84,7 @@ class Outlook:
         """
         self._check_what_is_there(plan)
         await self._check_folders(plan)
-        if room := await self._room():
-            self._check_size(plan.size, room.largest())
+        self._check_size(plan.size, (await self._room()).largest())
 
     def _check_what_is_there(self, plan: LaunchPlan) -> None:
         settings = self._cluster.settings

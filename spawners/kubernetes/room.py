@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from spawners.backend import Availability, GpuCount, NodeShape, PlaceOffer
@@ -23,7 +24,7 @@ ANY = "any"
 _OVER = ("Succeeded", "Failed")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Room:
     """What is known of a pool. ``nodes`` and ``quotas`` None: not known."""
 
@@ -59,12 +60,10 @@ class Room:
             ((gpu.resource, size.gpus),) if gpu is not None else (),
         )
 
-    def free_on(self, node: Node, *, with_placeholders: bool = True) -> Requests:
+    def free_on(self, node: Node) -> Requests:
         """What sessions may still reserve on a node."""
         cpus, memory, devices, pods = node.millicpus, node.memory_mib, dict(node.devices), node.pods
-        for pod in self.pods:
-            if pod.node != node.name or pod.phase in _OVER or (pod.is_placeholder and with_placeholders):
-                continue
+        for pod in self._by_node.get(node.name, ()):
             cpus, memory, pods = cpus - pod.requests.millicpus, memory - pod.requests.memory_mib, pods - 1
             for name, number_ in pod.requests.devices:
                 devices[name] = devices.get(name, 0) - number_
@@ -131,6 +130,15 @@ class Room:
             warm_total=warm[1] if warm else None,
         )
 
+    @cached_property
+    def _by_node(self) -> Mapping[str, Sequence[Pod]]:
+        """Pods of sessions that hold something of their node."""
+        found: dict[str, list[Pod]] = {}
+        for pod in self.pods:
+            if pod.node and not pod.is_placeholder and pod.phase not in _OVER:
+                found.setdefault(pod.node, []).append(pod)
+        return found
+
     # --- parts ----------------------------------------------------------------------------------
 
     def _types(self) -> dict[str, GpuSettings]:
@@ -142,11 +150,11 @@ class Room:
         free = {node.name: self.free_on(node) for node in nodes if node.name in usable}
         gpus = []
         for kind, gpu in self._types().items():
-            names = [node.name for node in self.own_nodes(gpu)]
-            total = sum(node.devices.get(gpu.resource, 0) for node in nodes if node.name in names)
+            of_type = self.own_nodes(gpu)
+            names = [node.name for node in of_type]
+            total = sum(node.devices.get(gpu.resource, 0) for node in of_type)
             left = sum(dict(free[name].devices).get(gpu.resource, 0) for name in names if name in free)
             gpus.append(GpuCount(kind, max(left, 0), total))
-        busy = {pod.node for pod in self.pods if not pod.is_placeholder and pod.phase not in _OVER}
         return {
             "cpus_free": sum(each.millicpus for each in free.values()) // 1000,
             "cpus_total": sum(node.millicpus for node in nodes) // 1000,
@@ -155,7 +163,7 @@ class Room:
             "gpus": tuple(gpus),
             "gpus_free": sum(gpu.free for gpu in gpus) if gpus else None,
             "gpus_total": sum(gpu.total for gpu in gpus) if gpus else None,
-            "nodes_free": len(usable - busy),
+            "nodes_free": len(usable - self._by_node.keys()),
             "nodes_total": len(nodes),
             "note": "" if usable else "The cluster has no node for these sessions at present.",
         }

@@ -82,6 +82,7 @@ async def main(kind: str, kubeconfig: Path, namespace: str, pods: int, window_s:
             raise TimeoutError(f"{kind} has {count()} of {pods} pods")
         await asyncio.sleep(0.01)
     loaded_s = time.monotonic() - began
+    await asyncio.sleep(0)  # so that the step that read them has ended and counts
     first = {"first_ms": steps.cpu_ms, "first_clock_ms": steps.clock_ms, "loaded_s": loaded_s}
     steps.reset()
     cpu = process.cpu_times()
