@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import hashlib
 import itertools
 import os
 import secrets
@@ -11,7 +13,6 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +26,7 @@ from hub.demo.install import ROOT, SESSION_ENVIRONMENT
 from hub.demo.kubernetes.addresses import NODE_NAME
 from hub.demo.kubernetes.cluster import Cluster
 from hub.demo.kubernetes.configuration import PAUSE_IMAGE
+from hub.demo.kubernetes.errors import KubernetesDemoError
 from hub.demo.kubernetes.images import build_image
 from hub.demo.kubernetes.people import account_table, numbers
 from hub.demo.slurm.data import share_data
@@ -99,10 +101,11 @@ class Installed:
             states = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
             told.append(f"{name}: {status['phase']} {[(one['name'], one['state']) for one in states]}")
             for one in states:
-                path = f"/api/v1/namespaces/{self.namespace}/pods/{name}/log?container={one['name']}&tailLines=30"
+                query = f"container={one['name']}&tailLines=30"
+                path = f"/api/v1/namespaces/{self.namespace}/pods/{name}/log?{query}"
                 try:
                     told.append(self.cluster.api.text(path))
-                except Exception as error:
+                except KubernetesDemoError as error:
                     told.append(str(error))
         return "\n".join(told)
 
@@ -127,7 +130,7 @@ def _is_ready(pod: dict[str, Any]) -> bool:
     return conditions.get("Ready") == "True"
 
 
-@contextmanager
+@contextlib.contextmanager
 def installed(cluster: Cluster) -> Iterator[Installed]:
     """The chart installed and ready; everything is removed afterwards, whatever became of it."""
     number = f"{os.getpid()}-{next(_NUMBERS)}"
@@ -141,6 +144,9 @@ def installed(cluster: Cluster) -> Iterator[Installed]:
                 release.helm.install(CHART, RELEASE, release.values, wait="watcher", timeout=_WAIT_S)
             except helm_python.HelmError as error:
                 raise AssertionError(f"{error}\n{release.failure()}") from error
+            # The namespace of the sessions is the chart's; an operator puts the claims into it.
+            for claim, part in {"homes": "homes", "visitor": "data/visitor"}.items():
+                _volume(release, release.sessions, claim, release.folder / part)
             yield release
     finally:
         release.helm.close()
@@ -185,19 +191,13 @@ def _make_homes(homes: Path) -> None:
 
 
 def _given(release: Installed, secret: str) -> None:
-    """What an operator has made before: namespaces, claims, the client's secret, the site's authority."""
+    """What an operator has made before: a namespace, claims, the client's secret, the site's authority."""
     api, of = release.cluster.api, f"/api/v1/namespaces/{release.namespace}"
-    for name in (release.namespace, release.sessions):
-        enforce = {"pod-security.kubernetes.io/enforce": "restricted"}
-        api.apply(
-            f"/api/v1/namespaces/{name}",
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"labels": enforce}},
-        )
+    enforce = {"pod-security.kubernetes.io/enforce": "restricted"}
+    api.apply(of, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"labels": enforce}})
     claims = {"data": "data", "catalogue": "catalogue", "state": "state"}
     for claim, folder in claims.items():
         _volume(release, release.namespace, claim, release.folder / folder)
-    for claim, folder in {"homes": "homes", "visitor": "data/visitor"}.items():
-        _volume(release, release.sessions, claim, release.folder / folder)
     api.apply(
         f"{of}/secrets/panhub-oidc",
         {
@@ -299,7 +299,7 @@ def _values(release: Installed, issuer: str) -> dict[str, Any]:
         "database": {"kind": "sqlite", "sqlite": {"existingClaim": "state"}},
         "sessions": {
             "namespace": release.sessions,
-            "createNamespace": False,
+            "keepNamespace": False,
             "priorityClass": {"name": f"{release.sessions}-session", "value": 1000},
             "warmPriorityClass": {"name": f"{release.sessions}-warm", "value": -10},
         },
@@ -321,28 +321,34 @@ def _profiles(cluster: Cluster) -> dict[str, Any]:
 
 
 def _lock_hash(lock: Path) -> str:
-    import hashlib
-
     return hashlib.sha256(lock.read_bytes()).hexdigest()
 
 
 def _remove(release: Installed) -> None:
     """Everything that is left, with the finalizers of pods that nobody settles any more."""
     api = release.cluster.api
-    for pod in release.objects("pods", release.sessions):
-        path = f"/api/v1/namespaces/{release.sessions}/pods/{pod['metadata']['name']}"
-        gone = {"metadata": {"finalizers": None}}
-        api.request("PATCH", path, gone, content_type="application/merge-patch+json")
-    for namespace in (release.namespace, release.sessions):
-        api.request("DELETE", f"/api/v1/namespaces/{namespace}/pods?gracePeriodSeconds=0")
-        api.request("DELETE", f"/api/v1/namespaces/{namespace}")
+    with contextlib.suppress(KubernetesDemoError):
+        for pod in release.objects("pods", release.sessions):
+            path = f"/api/v1/namespaces/{release.sessions}/pods/{pod['metadata']['name']}"
+            gone = {"metadata": {"finalizers": None}}
+            api.request("PATCH", path, gone, content_type="application/merge-patch+json")
+    for path in left_behind(release):
+        with contextlib.suppress(KubernetesDemoError):
+            api.request("DELETE", path)
+    shutil.rmtree(release.folder, ignore_errors=True)
+
+
+def left_behind(release: Installed) -> list[str]:
+    """Paths of what the cluster has of a release, its namespaces and volumes included."""
+    found = []
     for kind, base in (
+        ("namespaces", "/api/v1"),
         ("persistentvolumes", "/api/v1"),
         ("priorityclasses", "/apis/scheduling.k8s.io/v1"),
         ("clusterroles", "/apis/rbac.authorization.k8s.io/v1"),
         ("clusterrolebindings", "/apis/rbac.authorization.k8s.io/v1"),
     ):
-        for item in api.request("GET", f"{base}/{kind}")["items"]:
-            if item["metadata"]["name"].startswith(f"{release.namespace}-"):
-                api.request("DELETE", f"{base}/{kind}/{item['metadata']['name']}")
-    shutil.rmtree(release.folder, ignore_errors=True)
+        for item in release.cluster.api.request("GET", f"{base}/{kind}")["items"]:
+            if item["metadata"]["name"].startswith(release.namespace):
+                found.append(f"{base}/{kind}/{item['metadata']['name']}")
+    return found
