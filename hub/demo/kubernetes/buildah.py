@@ -12,6 +12,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +55,7 @@ class Buildah:
     """A store of images below a folder, and the program that fills it. All methods block."""
 
     def __init__(self, folder: Path, uv_cache: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._uv_cache = uv_cache
 
     def build(self, wanted: Build, sources: Path) -> None:
@@ -96,9 +97,10 @@ class Buildah:
         return [name for image in listed for name in image.get("names") or ()]
 
     def remove(self, tags: Sequence[str]) -> None:
-        """Take images out of the store; what others share stays."""
-        if tags:
-            self._run("rmi", "--force", *tags)
+        """Take images out of the store; what others share stays, and what another build stands on."""
+        for tag in tags:
+            with suppress(KubernetesDemoError):
+                self._run("rmi", tag)
 
     def write(self, tag: str, archive: Path) -> None:
         """Write an image as an OCI archive.
@@ -116,9 +118,9 @@ class Buildah:
         program = shutil.which("buildah")
         if program is None:
             raise KubernetesDemoError("To build images, buildah must be installed (Debian package buildah).")
-        temporary = self._folder / "tmp"
+        temporary = self.folder / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
-        store = ["--storage-driver=overlay", f"--root={self._folder}/root", f"--runroot={self._folder}/run"]
+        store = ["--storage-driver=overlay", f"--root={self.folder}/root", f"--runroot={self.folder}/run"]
         done = subprocess.run(
             ["unshare", "--mount", "--propagation=private", program, *store, command, *words],
             check=False,
@@ -128,7 +130,7 @@ class Buildah:
             # Settings of whoever builds something else on this machine do not matter here.
             env={
                 "PATH": os.environ["PATH"],
-                "HOME": str(self._folder),
+                "HOME": str(self.folder),
                 "TMPDIR": str(temporary),
             },
         )

@@ -103,7 +103,7 @@ def build_image(name: str, cache: Path | None = None) -> Path:
     archive = folder / f"{name}-{code_key(name)}.tar"
     if not archive.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder, "build"):
+        with locked(folder, name):
             if not archive.exists():
                 _make(name, archive, Buildah(folder / "store", _uv_cache()))
     archive.touch()
@@ -122,7 +122,7 @@ def build_above(name: str, context: Path, tag: str, archive: Path, cache: Path |
     """
     folder = (cache or cache_folder()) / "images"
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder, "build"), _sources() as sources:
+    with locked(folder, name), _sources() as sources:
         builder = Buildah(folder / "store", _uv_cache())
         base = _build_code(name, builder, sources)
         builder.build(Build(tag, context / "Containerfile", context, {"BASE": base}), sources)
@@ -165,13 +165,15 @@ def _build_code(name: str, builder: Buildah, sources: Path) -> str:
 def _build_environment(name: str, builder: Buildah, sources: Path) -> str:
     """Make the long part of an image and of what it stands on; returns its name in the store."""
     tag, repository = _environment_tag(name), f"localhost/panhub/{name}-environment"
-    known = builder.tags()
-    if tag in known:
-        return tag
-    parent = IMAGES[name].parent
-    base = _debian(builder) if parent is None else _build_environment(parent, builder, sources)
-    builder.build(Build(tag, _containerfile(name), ROOT, {"BASE": base}, target="environment"), sources)
-    builder.remove([old for old in known if old.startswith(f"{repository}:")])
+    # Of its own, so that nobody who needs another image waits for minutes.
+    with locked(builder.folder, f"{name}-environment"):
+        known = builder.tags()
+        if tag in known:
+            return tag
+        parent = IMAGES[name].parent
+        base = _debian(builder) if parent is None else _build_environment(parent, builder, sources)
+        builder.build(Build(tag, _containerfile(name), ROOT, {"BASE": base}, target="environment"), sources)
+        builder.remove([old for old in known if old.startswith(f"{repository}:")])
     return tag
 
 
