@@ -6,9 +6,9 @@ of the loop is while all are listed for the first time, and then in a window in 
 how much of a processor that takes; how much memory. KubeSpawner lists all pods anew whenever its watch
 ends, by default after 10 s; ours goes on where it was.
 
-A step is counted in processor time of the loop's thread, so a busy machine is no fault of either. Ours
-watches events too, KubeSpawner's reflector of events is left out. The API server, the pods and
-Python are the same for both.
+A step is counted in processor time of the loop's thread, so a busy machine is no fault of either. What was
+imported is out of reach of the garbage collector for both, as it is in our service. Ours watches events too,
+KubeSpawner's reflector of events is left out. The API server, the pods and Python are the same for both.
 
 ``BENCH_PODS`` (500,2000,5000) and ``BENCH_WINDOW_S`` (30) make it smaller.
 """
