@@ -56,13 +56,12 @@ class Installed:
     values: dict[str, Any]
     helm: helm_python.Config
     certificate: Path
-    revisions: list[int] = field(default_factory=list)
+    tested: dict[str, Any] = field(default_factory=dict)
 
     def upgrade(self, values: dict[str, Any]) -> None:
         """Change the release, and wait until all of it is ready. Blocking."""
         self.values = values
-        made = self.helm.upgrade(CHART, RELEASE, values, wait="watcher", timeout=_WAIT_S)
-        self.revisions.append(made["revision"])
+        self.helm.upgrade(CHART, RELEASE, values, wait="watcher", timeout=_WAIT_S)
 
     def objects(self, kind: str, namespace: str | None = None, query: str = "") -> list[dict[str, Any]]:
         """Objects of a kind of the core API."""
@@ -256,6 +255,7 @@ def _values(release: Installed, issuer: str) -> dict[str, Any]:
             "site": {"name": "Chart", "public_url": release.url, "support": "who runs the tests"},
             "identity": {
                 "issuer": issuer,
+                "timeout_s": 30,
                 "accounts": {"kind": "static", "accounts": account_table(Path("/home"))},
             },
             "catalogue": {"folder": "/data/catalogue"},
