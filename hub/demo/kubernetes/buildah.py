@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ from hub.demo.kubernetes.errors import KubernetesDemoError
 
 UV_CACHE_INSIDE = "/srv"
 """Where steps see the machine's cache of uv: a folder that every Debian has and nobody fills."""
+
+_STALE_S = 86400.0
+"""A temporary folder of this age is of a build that was killed."""
 
 _SHOWN = 25
 """Last lines of a failed build that are shown."""
@@ -120,6 +124,10 @@ class Buildah:
             raise KubernetesDemoError("To build images, buildah must be installed (Debian package buildah).")
         temporary = self.folder / "tmp"
         temporary.mkdir(parents=True, exist_ok=True)
+        for left in temporary.iterdir():
+            with suppress(FileNotFoundError):
+                if time.time() - left.stat().st_mtime > _STALE_S:
+                    shutil.rmtree(left, ignore_errors=True)
         store = ["--storage-driver=overlay", f"--root={self.folder}/root", f"--runroot={self.folder}/run"]
         done = subprocess.run(
             ["unshare", "--mount", "--propagation=private", program, *store, command, *words],

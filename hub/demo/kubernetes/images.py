@@ -32,7 +32,7 @@ from hub.demo.slurm.root import locked
 _FORM = 1
 """Raised when the same files make another image."""
 
-_KEPT_S = 3600.0
+_KEPT_S = 900.0
 """An older archive that nobody asked for in this time goes when a new one is made."""
 
 _DEBIAN = ("images/tools/begin.sh", "images/tools/debian.sh")
@@ -143,13 +143,22 @@ def code_key(name: str) -> str:
 
 
 def _make(name: str, archive: Path, builder: Buildah) -> None:
+    repository = f"localhost/panhub/{name}:"
+    # What a build that was killed left behind.
+    builder.remove([tag for tag in builder.tags() if tag.startswith(repository)])
     with _sources() as sources:
         tag = _build_code(name, builder, sources)
     builder.write(tag, archive)
     builder.remove([tag])
-    for old in archive.parent.glob(f"{name}-{'[0-9a-f]' * 12}.tar"):
-        if old != archive and time.time() - old.stat().st_mtime > _KEPT_S:
-            old.unlink()
+    _tidy(archive.parent)
+
+
+def _tidy(folder: Path) -> None:
+    """Remove archives that the files of this checkout do not make and nobody asked for lately."""
+    current = {f"{name}-{code_key(name)}.tar" for name in IMAGES}
+    for path in folder.glob(f"*-{'[0-9a-f]' * 12}.tar"):
+        if path.name not in current and time.time() - path.stat().st_mtime > _KEPT_S:
+            path.unlink(missing_ok=True)
 
 
 def _build_code(name: str, builder: Buildah, sources: Path) -> str:
