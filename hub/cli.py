@@ -123,9 +123,7 @@ def _add_import(commands: Any) -> None:
         "--prefix", default="/opt/conda", help="where the software lies in the images (default /opt/conda)"
     )
     made.add_argument("--walltime", default="4 h", help="wall time when nothing is asked (default 4 h)")
-    made.add_argument(
-        "--max-walltime", help="longest wall time (default: cull.maxAge of the values, or 1 d)"
-    )
+    made.add_argument("--max-walltime", help="longest wall time (default: cull.maxAge of the values, or 1 d)")
 
 
 def _add_image(commands: Any) -> None:
