@@ -1,4 +1,4 @@
-"""The demo's identity provider over TLS, as pods and the test's browser reach it: an authority of the site."""
+"""The demo's identity provider over TLS, with a certificate of a site's own authority."""
 
 from __future__ import annotations
 
