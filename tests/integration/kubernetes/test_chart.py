@@ -25,7 +25,10 @@ from spawners.kubernetes.naming import FINALIZER
 from tests.support.chart import RELEASE, with_value
 from tests.support.chart_install import Installed, installed, left_behind, wait
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.may_block("the identity provider runs in a thread of this process, and makes pages"),
+]
 
 _DATA = {"inputs": [{"kind": "dataset", "ref": "ds-ma5501-lab6-series"}], "walltime_s": 3600}
 _STARTS_S = 240
