@@ -73,11 +73,37 @@ def own_cluster(images: Path | None = None) -> Iterator[Cluster]:
         shutil.rmtree(folder)
 
 
+class _Shared:
+    """One cluster for all folders that import the fixture: pytest makes it once for each."""
+
+    def __init__(self) -> None:
+        self._users = 0
+        self._stack = contextlib.ExitStack()
+        self._cluster: Cluster | None = None
+
+    @contextmanager
+    def use(self) -> Iterator[Cluster]:
+        if self._cluster is None:
+            # The same images as the demo's: bringing them onto a node takes minutes.
+            images = cache_folder() / "containerd"
+            self._cluster = self._stack.enter_context(own_cluster(images))
+        self._users += 1
+        try:
+            yield self._cluster
+        finally:
+            self._users -= 1
+            if not self._users:
+                self._cluster = None
+                self._stack.close()
+
+
+_SHARED = _Shared()
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """The cluster of this run. Use `restored_cluster` to break something."""
-    # The same as the demo's: bringing its images onto a node takes minutes.
-    with own_cluster(cache_folder() / "containerd") as cluster:
+    with _SHARED.use() as cluster:
         yield cluster
 
 

@@ -76,7 +76,7 @@ def _containers(objects: list[Object]) -> Iterator[tuple[str, dict[str, Any], bo
 
 
 def test_every_object_is_valid():
-    """Each that is made anywhere, once; the route is of the Gateway API, whose schema is not Kubernetes' own."""
+    """Each that is made anywhere, once; the Gateway API's route has a schema that is not Kubernetes' own."""
     each = {json.dumps(item, sort_keys=True): item for objects in RENDERED.values() for item in objects}
     assert len(each) > 80
     for item in each.values():
