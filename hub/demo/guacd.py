@@ -37,8 +37,9 @@ PROGRAM = Path("usr/sbin/guacd")
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 """Debian's names of what `platform.machine` says."""
 
-_ORIGINS = ("http://deb.debian.org", "http://archive.debian.org")
-"""Debian's own mirrors, after the machine's: a release moves to the second one some time after its end.
+MIRROR_VARIABLE = "PANHUB_DEBIAN_MIRROR"
+"""Names a mirror of Debian (without ``/debian``), where the machine's own apt has none: on Ubuntu, or after
+the release has moved to the archive.
 
 What is fetched is checked by the pinned SHA-256, so that plain HTTP (and its caches) will do.
 """
@@ -156,7 +157,11 @@ def _members(deb: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _unpack_all(packages: tuple[Package, ...], root: Path) -> None:
-    origins = _origins()
+    origins = mirrors()
+    if not origins:
+        raise GuacdRootError(
+            f"The apt of this machine knows no mirror of Debian: name one in {MIRROR_VARIABLE} (http://host)."
+        )
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         try:
             for deb in pool.map(lambda package: _fetch(package, origins), packages):
@@ -182,8 +187,8 @@ def _fetch(package: Package, origins: tuple[str, ...]) -> bytes:
     raise GuacdRootError(f"A package of guacd cannot be fetched: {'; '.join(why)}")
 
 
-def _origins() -> tuple[str, ...]:
-    """What the packages' paths follow: the machine's mirror of Debian, if it has one, then Debian's own."""
+def mirrors() -> tuple[str, ...]:
+    """What the packages' paths follow: the mirror of `MIRROR_VARIABLE`, then the machine's own of Debian."""
     form = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Component: main"]
     try:
         done = subprocess.run(form, check=False, capture_output=True, text=True, timeout=_TIMEOUT_S)
@@ -191,7 +196,8 @@ def _origins() -> tuple[str, ...]:
     except (OSError, subprocess.TimeoutExpired):
         words = []
     own = [word.rstrip("/").removesuffix("/debian") for word in words if word.rstrip("/").endswith("/debian")]
-    return tuple(dict.fromkeys([*own, *_ORIGINS]))
+    named = os.environ.get(MIRROR_VARIABLE, "").rstrip("/")
+    return tuple(dict.fromkeys([*([named] if named else []), *own]))
 
 
 def _finish(root: Path) -> None:

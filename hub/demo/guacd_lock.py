@@ -14,10 +14,11 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from hub.demo.guacd import ARCHITECTURES, LOCK, VERSION
+from hub.demo.guacd import ARCHITECTURES, LOCK, MIRROR_VARIABLE, VERSION, mirrors
 
 _WANTED = (
     "guacd",
@@ -32,7 +33,6 @@ _LEFT_OUT = (
     "perl-base", "sensible-utils", "shared-mime-info", "tar", "ucf",
 )  # fmt: skip
 _KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
-_MIRROR = "http://deb.debian.org"
 _HEAD = f"""# guacd {VERSION} of Debian 11 and what it needs: SHA-256, size in bytes, path on a mirror.
 # Made by `python -m hub.demo.guacd_lock` from the signed index of the archive.
 """
@@ -54,7 +54,7 @@ def _locked(folder: Path, architecture: str) -> str:
     while True:
         uris = _run("apt-get", *options, "--print-uris", "-y", "-qq", "install", *_WANTED)
         addresses = [unquote(line.split()[0].strip("'")) for line in uris.splitlines()]
-        paths = [address.removeprefix(f"{_MIRROR}/") for address in addresses]
+        paths = [address.removeprefix(f"{_mirror()}/") for address in addresses]
         # All packages of a source go together: they depend on their own version of each other.
         sources = {Path(path).parent for path in _missing(paths)}
         gone = {_name(path) for path in paths if Path(path).parent in sources}
@@ -76,13 +76,21 @@ def _locked(folder: Path, architecture: str) -> str:
     return "".join(f"{found[path.split('/', 1)[1]]} {path}\n" for path in sorted(paths))
 
 
+@cache
+def _mirror() -> str:
+    found = mirrors()
+    if not found:
+        raise SystemExit(f"Name a mirror of Debian in {MIRROR_VARIABLE} (http://host).")
+    return found[0]
+
+
 def _name(path: str) -> str:
     return Path(path).name.split("_")[0]
 
 
 def _missing(paths: Iterable[str]) -> list[str]:
     def is_missing(path: str) -> bool:
-        request = urllib.request.Request(f"{_MIRROR}/{quote(path)}", method="HEAD")  # noqa: S310
+        request = urllib.request.Request(f"{_mirror()}/{quote(path)}", method="HEAD")  # noqa: S310
         try:
             with urllib.request.urlopen(request, timeout=60):  # noqa: S310
                 return False
@@ -107,8 +115,8 @@ def _options(folder: Path, architecture: str) -> list[str]:
         )
     )
     (folder / "sources").write_text(
-        f"deb [signed-by={_KEYS}] {_MIRROR}/debian bullseye main\n"
-        f"deb [signed-by={_KEYS}] {_MIRROR}/debian-security bullseye-security main\n"
+        f"deb [signed-by={_KEYS}] {_mirror()}/debian bullseye main\n"
+        f"deb [signed-by={_KEYS}] {_mirror()}/debian-security bullseye-security main\n"
     )
     settings = {
         "Dir::Etc::sourcelist": folder / "sources",

@@ -144,6 +144,8 @@ def _session_pod(
 def placeholder_pod(cluster: KubernetesClusterSettings, pool: str, name: str) -> dict[str, Any]:
     """A pod that keeps room (and an image) for the next session, and gives way to it at once."""
     warm = cluster.pools[pool].warm
+    image = warm.image or cluster.pause_image
+    assert image is not None, "settings see to it"
     cpus, memory = f"{round(1000 * warm.cpus)}m", f"{warm.memory_mib}Mi"
     pod = _pod(
         name,
@@ -151,7 +153,7 @@ def placeholder_pod(cluster: KubernetesClusterSettings, pool: str, name: str) ->
         pool,
         component=naming.PLACEHOLDER,
         labels={},
-        image=warm.image or cluster.pause_image,
+        image=image,
         priority_class_name=warm.priority_class,
         cpu_guarantee=cpus,
         cpu_limit=cpus,

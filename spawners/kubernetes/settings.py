@@ -169,8 +169,10 @@ class KubernetesClusterSettings(Closed):
     image_pull_secrets: tuple[ObjectName, ...] = Field(
         default=(), description="Secrets of the namespace for the registry."
     )
-    pause_image: str = Field(
-        default="registry.k8s.io/pause:3.10", description="Image of placeholders without one of their own."
+    pause_image: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Image of placeholders without one of their own: it only waits (Kubernetes' pause).",
     )
     tmp_mib: Annotated[int, Field(ge=64, strict=True)] = Field(
         default=4096, description="Size of /tmp in MiB; on the node's disk."
@@ -194,6 +196,13 @@ class KubernetesClusterSettings(Closed):
     def _has_a_pool(self) -> Self:
         if not self.pools:
             raise ValueError("`pools` needs one entry at least")
+        return self
+
+    @model_validator(mode="after")
+    def _placeholders_have_an_image(self) -> Self:
+        for name, pool in self.pools.items():
+            if pool.warm.pods and not (pool.warm.image or self.pause_image):
+                raise ValueError(f"`pools.{name}.warm` has no `image`, and there is no `pause_image`")
         return self
 
     @model_validator(mode="after")

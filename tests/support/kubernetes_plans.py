@@ -73,5 +73,8 @@ def a_plan(**more):
 
 def a_cluster(**more):
     """A cluster with one claim for all of the storage, changed."""
-    settings = {"storage": [{"path": "/storage", "source": {"kind": "claim", "claim": "site"}}]}
+    settings = {
+        "storage": [{"path": "/storage", "source": {"kind": "claim", "claim": "site"}}],
+        "pause_image": "localhost/pause:1",
+    }
     return KubernetesClusterSettings.model_validate({**settings, **more})

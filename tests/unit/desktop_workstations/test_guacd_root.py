@@ -69,7 +69,7 @@ def mirror(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Mirror:
     lock.write_text(mirror.lock("/debian/pool/guacd+1.deb", "/debian/pool/lib.deb"))
     monkeypatch.setattr(guacd, "LOCK", lock)
     # The first origin has nothing.
-    monkeypatch.setattr(guacd, "_origins", lambda: ("http://gone", _MIRROR))
+    monkeypatch.setattr(guacd, "mirrors", lambda: ("http://gone", _MIRROR))
     monkeypatch.setattr(guacd.urllib.request, "urlopen", mirror)
     # In addresses a plus is written otherwise.
     mirror.content = {path.replace("+", "%2B"): content for path, content in mirror.content.items()}
@@ -81,6 +81,20 @@ def test_what_is_pinned_is_guacd_for_both_architectures() -> None:
         names = {Path(one.path).name for one in read_lock(LOCK.read_text(), architecture)}
         assert f"guacd_1.3.0-1+b1_{architecture}.deb" in names
         assert not {name.split("_")[0] for name in names} & {"bash", "dash", "coreutils", "perl-base", "dpkg"}
+
+
+def test_without_a_mirror_it_says_how_to_name_one(
+    mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guacd, "mirrors", lambda: ())
+    with pytest.raises(guacd.GuacdRootError, match="PANHUB_DEBIAN_MIRROR"):
+        prepare_guacd(tmp_path / "cache")
+
+
+def test_a_named_mirror_is_asked_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = guacd.mirrors()
+    monkeypatch.setenv("PANHUB_DEBIAN_MIRROR", "http://mirror.example.org/")
+    assert guacd.mirrors() == ("http://mirror.example.org", *own)
 
 
 def test_made_once(mirror: Mirror, tmp_path: Path) -> None:
