@@ -17,7 +17,11 @@ from hub.identity.claims import initials
 
 PAGES = Path(__file__).parent / "pages"
 _COOKIE = "panhub-demo-sign-in"
-_HTML = Environment(loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined)
+_HTML = Environment(
+    loader=FileSystemLoader(PAGES), autoescape=True, undefined=StrictUndefined, auto_reload=False
+)
+_PAGES = {name: _HTML.get_template(name) for name in _HTML.list_templates(extensions=["html"])}
+"""Read and compiled before the event loop begins."""
 
 
 class BaseHandler(web.RequestHandler):
@@ -54,7 +58,7 @@ class BaseHandler(web.RequestHandler):
         )
         self.set_status(status)
         base = urlsplit(self.provider.issuer).path
-        self.finish(_HTML.get_template(page).render(base=base, **values))
+        self.finish(_PAGES[page].render(base=base, **values))
 
     def send_json(self, body: dict[str, Any], *, status: int = 200) -> None:
         """Answer with JSON."""
