@@ -266,7 +266,8 @@ def takes_pods(cluster: Cluster, namespace: str) -> bool:
     try:
         cluster.api.request("POST", f"/api/v1/namespaces/{namespace}/pods?dryRun=All", pod)
     except KubernetesDemoError as error:
-        assert "no-tuesdays" in str(error)
+        if "no-tuesdays" not in str(error):
+            raise
         return False
     return True
 
