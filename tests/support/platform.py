@@ -121,7 +121,9 @@ class Platform:
                 f"{name} does not answer: {self.log(name)}",
                 90,
             )
-        wait_until(lambda: self._get(f"{self.url}{SERVICE_PREFIX}/health") == 200, "no route to the service")
+        wait_until(
+            lambda: self._get(f"{self.url}{SERVICE_PREFIX}/health") == 200, "no route to the service", 120
+        )
 
     def _answers(self, name: str, url: str) -> bool:
         assert self.processes[name].poll() is None, f"{name} ended: {self.log(name)}"
