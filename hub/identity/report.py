@@ -80,7 +80,7 @@ class PersonReporter:
         Patience with one request, in seconds.
     """
 
-    def __init__(self, url: str, secret: str, *, timeout_s: float = 5) -> None:
+    def __init__(self, url: str, secret: str, *, timeout_s: float = 10) -> None:
         self._url = url.rstrip("/") + PERSONS_PATH
         self._secret = secret
         self._timeout_s = timeout_s

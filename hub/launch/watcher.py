@@ -113,7 +113,7 @@ class Watcher:
         has_begun = status.state is State.RUNNING and before is not None and before.state is State.PENDING
         if has_begun:
             node = status.node or status.host
-            words, step = f"The job has started{f' on {node}' if node else ''}.", "starting"
+            words, step = f"It starts{f' on {node}' if node else ''}.", "starting"
         elif status.state is State.PENDING and (words := waiting_words(status)):
             step = "waiting"
         else:

@@ -170,7 +170,7 @@ async def test_progress_tells_of_a_wait_when_its_words_change_and_not_more_than_
     assert told[1:] == ["Waiting: No GPU is free. It is expected to start by 18 Nov, 14:35 UTC."]
     engine.place.begin(launch.id)
     await engine.watcher.look()
-    assert messages(engine, launch)[-1] == "The job has started on node1."
+    assert messages(engine, launch)[-1] == "It starts on node1."
 
 
 async def test_a_restart_while_it_waits_keeps_it_and_says_nothing_twice(
