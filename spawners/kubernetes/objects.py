@@ -145,7 +145,7 @@ def placeholder_pod(cluster: KubernetesClusterSettings, pool: str, name: str) ->
     """A pod that keeps room (and an image) for the next session, and gives way to it at once."""
     warm = cluster.pools[pool].warm
     image = warm.image or cluster.pause_image
-    assert image is not None, "settings see to it"
+    assert image is not None, "`hub.backends` sees to it"
     cpus, memory = f"{round(1000 * warm.cpus)}m", f"{warm.memory_mib}Mi"
     pod = _pod(
         name,

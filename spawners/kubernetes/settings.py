@@ -199,13 +199,6 @@ class KubernetesClusterSettings(Closed):
         return self
 
     @model_validator(mode="after")
-    def _placeholders_have_an_image(self) -> Self:
-        for name, pool in self.pools.items():
-            if pool.warm.pods and not (pool.warm.image or self.pause_image):
-                raise ValueError(f"`pools.{name}.warm` has no `image`, and there is no `pause_image`")
-        return self
-
-    @model_validator(mode="after")
     def _takes_overrides(self) -> Self:
         if not self.kubespawner:
             return self

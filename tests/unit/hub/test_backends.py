@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from hub.backends import make_backends, with_storage
 from hub.demo.configure import Ports, write_configuration
 from hub.settings import ConfigError, Settings
 from profiles.loader import Profiles, load_profiles
+from profiles.places import KubernetesPlace
 from spawners.batchspawner.backend import BatchspawnerBackend
 from spawners.kubernetes.settings import KubernetesSettings
 from spawners.local.backend import LocalBackend
@@ -142,3 +144,15 @@ def test_without_a_place_of_theirs_schedulers_are_not_even_loaded() -> None:
 def test_records_of_jobs_lie_in_the_services_own_folder(tmp_path: Path) -> None:
     _, settings = write_configuration(tmp_path, Ports())
     assert settings.batchspawner.state == settings.service.state / "batchspawner"
+
+
+def test_placeholders_need_an_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pods = {"title": "Pods", "backend": "kubernetes", "cluster": "pan"}
+    monkeypatch.setitem(PLACES, "pods", pods)
+    settings = settings_of(tmp_path)
+    pools = {"default": {"warm": {"pods": 1}}}
+    own = KubernetesSettings.model_validate({"clusters": {"pan": {"kubeconfig": "none", "pools": pools}}})
+    profiles = profiles_of(tmp_path, "here")
+    profiles = replace(profiles, places={**profiles.places, "pods": KubernetesPlace.model_validate(pods)})
+    with pytest.raises(ConfigError, match="pause_image"):
+        make_backends(settings.model_copy(update={"kubernetes": own}), profiles)

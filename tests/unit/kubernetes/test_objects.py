@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 
 import kubernetes_validate
 import pytest
-from pydantic import ValidationError
 
 from spawners.backend import SubmitError
 from spawners.kubernetes import naming
@@ -395,9 +394,3 @@ def test_a_home_elsewhere_in_the_storage_is_still_home():
     mounts = pod_of({"account": account})["spec"]["containers"][0]["volumeMounts"]
     (home,) = [one for one in mounts if one["mountPath"] == "/home/alice"]
     assert home["subPath"] == "staff/a/alice"
-
-
-def test_placeholders_without_an_image_are_refused():
-    with pytest.raises(ValidationError, match="no `pause_image`"):
-        a_cluster(pause_image=None, pools={"default": {"warm": {"pods": 1}}})
-    assert a_cluster(pause_image=None, pools={"default": {"warm": {"pods": 1, "image": IMAGE}}})

@@ -22,7 +22,7 @@ NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 def site(bind: str = "10.1.0.5", report: str | None = None):
     return SimpleNamespace(
-        hub=SimpleNamespace(bind=bind, port=8081),
+        hub=SimpleNamespace(bind=bind, port=8081, address=None, session_url=None),
         service=SimpleNamespace(url="http://10.1.0.5:8002", session_report_url=report),
         slurm=SimpleNamespace(clusters={"pan": None}),
     )
