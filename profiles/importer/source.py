@@ -207,6 +207,9 @@ def _scheduling(scheduling: Mapping[str, Any], where: str, found: Source) -> Non
     placeholder = scheduling.get("userPlaceholder") or {}
     if placeholder.get("enabled", True):
         found.placeholders = int(placeholder.get("replicas") or 0)
+    if found.placeholders:
+        text = "name an image for the placeholders: `pause_image` of the cluster, or `warm.image`"
+        found.notes.add(f"{where}.userPlaceholder", text)
     if (scheduling.get("podPriority") or {}).get("enabled"):
         text = "make PriorityClasses and name them: `priority_class` of the cluster, `warm.priority_class`"
         found.notes.add(f"{where}.podPriority", text)

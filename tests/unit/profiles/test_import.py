@@ -171,6 +171,7 @@ def test_what_cannot_be_carried_over_is_said(site):
         "hub.config.JupyterHub": "not about sessions",
         "proxy": "not about sessions",
         "cull.every": "wall time",
+        "scheduling.userPlaceholder": "pause_image",
         "scheduling.userScheduler": "scheduler_name",
         "singleuser.extraFiles": "image",
         "singleuser.surprise": "not known",
