@@ -381,6 +381,22 @@ class Backend(Protocol):
         ...
 
 
+def refuse_scheduling(plan: LaunchPlan) -> None:
+    """Refuse what belongs to a batch scheduler, for a place that is none.
+
+    Raises
+    ------
+    NotAdmittedError
+        If an account, QOS or reservation is named.
+    """
+    if plan.scheduling != DEFAULT_SCHEDULING:
+        raise NotAdmittedError(
+            "place_not_allowed",
+            "This place has no accounts, QOS or reservations.",
+            "Leave them out, or choose another place.",
+        )
+
+
 class Unscheduled:
     """Answers of a place without a scheduler: it starts now, or refuses when it starts.
 
@@ -417,12 +433,7 @@ class Unscheduled:
         NotAdmittedError
             If an account, QOS or reservation is named.
         """
-        if plan.scheduling != DEFAULT_SCHEDULING:
-            raise NotAdmittedError(
-                "place_not_allowed",
-                "This place has no accounts, QOS or reservations.",
-                "Leave them out, or choose another place.",
-            )
+        refuse_scheduling(plan)
 
     async def inner_jobs(self, handles: Mapping[LaunchId, Handle]) -> Mapping[LaunchId, Sequence[InnerJob]]:
         """None: there is nothing to submit to."""

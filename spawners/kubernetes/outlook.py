@@ -13,13 +13,14 @@ from spawners.backend import (
     Forecast,
     NotAdmittedError,
     PlaceOffer,
+    refuse_scheduling,
 )
 from spawners.kubernetes.looks import utcnow
 from spawners.kubernetes.objects import gpus_of, label_value
 from spawners.kubernetes.room import Room
 from spawners.kubernetes.storage import absent, missing
 from spawners.kubernetes.words import several, size
-from spawners.plan import DEFAULT_SCHEDULING, LaunchPlan, Size
+from spawners.plan import LaunchPlan, Size
 
 if TYPE_CHECKING:
     from spawners.kubernetes.cluster import KubernetesCluster
@@ -88,12 +89,7 @@ class Outlook:
 
     def _check_what_is_there(self, plan: LaunchPlan) -> None:
         settings = self._cluster.settings
-        if plan.scheduling != DEFAULT_SCHEDULING:
-            raise NotAdmittedError(
-                "place_not_allowed",
-                "This place has no accounts, QOS or reservations.",
-                "Leave them out, or choose another place.",
-            )
+        refuse_scheduling(plan)
         if not plan.environment.container:
             raise NotAdmittedError(
                 "place_not_allowed",
