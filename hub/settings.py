@@ -96,7 +96,7 @@ class ServiceSettings(Closed):
     @property
     def url(self) -> str:
         """Base URL of the service on its own port."""
-        return f"http://{_host(self.address or self.bind)}:{self.port}"
+        return f"http://{url_host(self.address or self.bind)}:{self.port}"
 
 
 class HubSettings(Closed):
@@ -133,7 +133,7 @@ class HubSettings(Closed):
     @property
     def url(self) -> str:
         """Base URL of the hub on its own port, without its prefix."""
-        return f"http://{_host(self.address or self.bind)}:{self.port}"
+        return f"http://{url_host(self.address or self.bind)}:{self.port}"
 
 
 class DatabaseSettings(Closed):
@@ -296,7 +296,7 @@ def read_secret(path: Path) -> str:
     return value
 
 
-def _host(address: str) -> str:
+def url_host(address: str) -> str:
     """An address as URLs have it: IPv6 in brackets."""
     return f"[{address}]" if ":" in address else address
 

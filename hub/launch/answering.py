@@ -17,6 +17,7 @@ from hub.launch.news import News, utcnow
 from hub.launch.states import MAY_RUN, LaunchState
 from hub.launch.store import Launch
 from hub.launch.timing import deadline_of
+from hub.settings import url_host
 from spawners.backend import Backend, State, Status
 
 _NOWHERE_YET = frozenset({State.UNKNOWN, State.PENDING})
@@ -52,7 +53,7 @@ class Answering:
         status = await self._locate(launch)
         if status.host is None and status.state in _NOWHERE_YET:
             raise refusals.backend_unavailable(launch.place or "")
-        url = f"http://{_bracketed(status.host or '127.0.0.1')}:{port}"
+        url = f"http://{url_host(status.host or '127.0.0.1')}:{port}"
         # A session that reports runs: its time counts, if the watcher has not seen it before.
         deadline = launch.deadline or deadline_of(launch, status)
         saved = await self._db.run(
@@ -123,8 +124,3 @@ def session_api_url(launch: Launch) -> str:
     """Address of the session's version endpoint, which answers without authentication."""
     assert launch.url is not None
     return f"{launch.url}/user/{launch.username}/{launch.server_name}/api"
-
-
-def _bracketed(host: str) -> str:
-    """A host as it stands in a URL: addresses of IPv6 in brackets."""
-    return f"[{host}]" if ":" in host else host
