@@ -1,10 +1,14 @@
 # Unpack guacd with its libraries, as pinned in hub/demo/guacd.lock: sh guacd.sh FOLDER
 . "$(dirname "$0")/begin.sh"
 
+# What apt names of its mirrors is what it has fetched the lists of, and the image keeps none.
+apt-get update -qq -o Acquire::Languages=none
+
 export PYTHONDONTWRITEBYTECODE=1 PANHUB_CACHE="$SCRATCH/cache"
 cd "$(dirname "$0")/../code"
 root=$(/opt/panhub/environment/bin/python -m hub.demo.guacd)
 mv "$root" "$1"
+rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 readable "$1"
 
 # It is of another Debian than this image, so it starts by its own loader and with its own libraries.

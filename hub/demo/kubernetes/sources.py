@@ -12,11 +12,12 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from hub.demo import guacd
 from hub.demo.kubernetes.errors import KubernetesDemoError
 from hub.demo.slurm.root import acquire_options
 
 _PASSED_ON = ("PIP_INDEX", "PIP_EXTRA_INDEX", "PIP_TRUSTED", "UV_INDEX", "UV_EXTRA_INDEX", "UV_DEFAULT_INDEX")
-_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "npm_config_registry")
+_NAMED = ("http_proxy", "https_proxy", "no_proxy", "npm_config_registry", guacd.MIRROR_VARIABLE.lower())
 _BUNDLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _CONFIGURED = {
     "UV_CONFIG_FILE": ("~/.config/uv/uv.toml", "/etc/uv/uv.toml"),
@@ -95,7 +96,7 @@ def _index_targets() -> str:
 
 def _variables(environment: Mapping[str, str]) -> Iterator[str]:
     for name, value in sorted(environment.items()):
-        if name.startswith(_PASSED_ON) or name.lower() in _PROXIES:
+        if name.startswith(_PASSED_ON) or name.lower() in _NAMED:
             yield f"{name}={shlex.quote(value)}\n"
 
 

@@ -47,6 +47,7 @@ def test_the_fragment_sets_what_the_programs_read(apt, tmp_path):
     given = {
         "PIP_INDEX_URL": "https://packages.example.org/a b/$HOME",
         "PIP_CERT": str(bundle),
+        "PANHUB_DEBIAN_MIRROR": "http://mirror.example.org",
         "HOME": "/nowhere",
         "AWS_SECRET_ACCESS_KEY": "not for a build",
         "UV_CONFIG_FILE": str(tmp_path / "missing"),
@@ -62,6 +63,7 @@ def test_the_fragment_sets_what_the_programs_read(apt, tmp_path):
     assert "PIP_INDEX_URL=https://packages.example.org/a b/$HOME" in lines
     assert f"PIP_CERT={scratch}/certificates" in lines
     assert "UV_CACHE_DIR=/srv" in lines
+    assert "PANHUB_DEBIAN_MIRROR=http://mirror.example.org" in lines
     assert 'Acquire::Retries "7";' in lines
     assert f'Dir::Etc::sourcelist "{scratch}/apt.list";' in lines
     assert "certificates with $signs and 'quotes'" in lines
