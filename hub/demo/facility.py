@@ -24,6 +24,7 @@ from pydantic import Field
 from hub.catalogue.layout import ESRF_V3, AreaKind
 from hub.catalogue.schema import Closed, Line, MemberEntry, Name, ProposalsFile
 from hub.demo.data import VERSION
+from hub.demo.locks import locked
 
 Report = Callable[[str, float], None]
 """Told in words what is done, and how much of all is (0 to 1)."""
@@ -93,7 +94,7 @@ class _DemoFile(Closed):
 
 
 def make_facility(state: Path, python: Path, report: Report) -> None:
-    """Make what is missing of the demo facility. Blocking.
+    """Make what is missing of the demo facility, one caller at a time. Blocking.
 
     Parameters
     ----------
@@ -110,10 +111,11 @@ def make_facility(state: Path, python: Path, report: Report) -> None:
     """
     demo = _load()
     data_root, catalogue = state / "data" / "visitor", state / "catalogue"
-    made_on = _made_on(state)
-    _make_folders(demo, data_root, made_on)
-    _make_files(list(_tasks(demo, made_on)), data_root, state, python, report)
-    _write_catalogue(demo, data_root, catalogue, made_on)
+    with locked(state, ".facility"):
+        made_on = _made_on(state)
+        _make_folders(demo, data_root, made_on)
+        _make_files(list(_tasks(demo, made_on)), data_root, state, python, report)
+        _write_catalogue(demo, data_root, catalogue, made_on)
     report("The demo facility is ready", 1.0)
 
 

@@ -9,7 +9,6 @@ It is for trying and for tests; what a site runs is in ``docs/how-to/desktops.md
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import os
@@ -23,10 +22,10 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from hub.demo.locks import locked
 from hub.demo.slurm.release import cache_folder
 
 VERSION = "1.3.0"
@@ -83,7 +82,7 @@ def prepare_guacd(cache: Path | None = None) -> Path:
     stamp = hashlib.sha256(repr((_ROOT_FORM, packages)).encode()).hexdigest()
     folder = cache or cache_folder()
     root = folder / f"guacd-{VERSION}"
-    with _lock(folder, root.name):
+    with locked(folder, root.name):
         if _stamp_of(root) == stamp:
             return root
         part = folder / f".{root.name}.part"
@@ -226,14 +225,6 @@ def _stamp_of(root: Path) -> str | None:
         return (root / "etc/panhub-root").read_text()
     except OSError:
         return None
-
-
-@contextmanager
-def _lock(folder: Path, name: str) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def main() -> int:

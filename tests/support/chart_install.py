@@ -21,8 +21,7 @@ from typing import Any
 import helm_python
 import yaml
 
-from hub.demo.facility import make_facility
-from hub.demo.install import ROOT, SESSION_ENVIRONMENT
+from hub.demo.install import ROOT
 from hub.demo.kubernetes.addresses import NODE_NAME
 from hub.demo.kubernetes.cluster import Cluster
 from hub.demo.kubernetes.configuration import PAUSE_IMAGE
@@ -33,9 +32,8 @@ from hub.demo.slurm.data import share_data
 from spawners.kubernetes.naming import LAUNCH_LABEL
 from tests.support.chart import CHART, RELEASE
 from tests.support.chart_provider import make_certificate, running_provider
-from tests.support.required import require
+from tests.support.facility import copy_facility
 
-_FACILITY = ROOT / "build" / "tests" / "facility"
 _NUMBERS = itertools.count(1)
 _NODE_PORT = 30480
 _OURS, _READERS = 64010, 64020
@@ -153,12 +151,9 @@ def installed(cluster: Cluster) -> Iterator[Installed]:
 
 
 def _prepared(cluster: Cluster, namespace: str, sessions: str) -> Installed:
-    require((SESSION_ENVIRONMENT / "bin/python").exists(), "the notebook environment")
-    make_facility(_FACILITY, SESSION_ENVIRONMENT / "bin/python", lambda *_: None)
     folder = Path(tempfile.mkdtemp(prefix="panhub-chart-"))
     folder.chmod(0o755)
-    for part in ("data", "catalogue"):
-        subprocess.run(["cp", "-a", str(_FACILITY / part), str(folder / part)], check=True)
+    copy_facility(folder)
     share_data(folder / "data/visitor", folder / "catalogue", datetime.now(UTC), names=numbers())
     # The service looks for data by a group of its own; sessions read it as their persons.
     subprocess.run(

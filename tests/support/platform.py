@@ -23,12 +23,11 @@ import yaml
 
 from hub.demo.configure import Ports, free_ports, write_configuration
 from hub.demo.desktops import Desktops, prepare_desktops
-from hub.demo.facility import make_facility
-from hub.demo.install import SESSION_ENVIRONMENT
 from hub.demo.people import PEOPLE
 from hub.demo.run import programs
 from hub.settings import SERVICE_PREFIX, load_settings
 from tests.support import loopwatch
+from tests.support.facility import copy_facility
 from tests.support.required import require
 
 if TYPE_CHECKING:
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 ROOT = Path(__file__).resolve().parents[2]
-_FACILITY = ROOT / "build" / "tests" / "facility"
 
 
 _AT_START = ("Renderer.__init__", "<module>")
@@ -76,12 +74,8 @@ class Platform:
         site: DemoSite | None = None,
         desktops: bool = False,
     ) -> None:
-        require((SESSION_ENVIRONMENT / "bin/jupyterhub-singleuser").exists(), "the notebook environment")
-        make_facility(_FACILITY, SESSION_ENVIRONMENT / "bin/python", lambda *_: None)
         state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        for part in ("data", "catalogue"):
-            if not (state / part).exists():
-                subprocess.run(["cp", "-a", str(_FACILITY / part), str(state / part)], check=True)
+        copy_facility(state)
         self.state = state
         self.ports: Ports = free_ports()
         self.config, _ = write_configuration(

@@ -20,8 +20,8 @@ from hub.demo.kubernetes.configuration import PAUSE_IMAGE
 from hub.demo.kubernetes.errors import KubernetesDemoError
 from hub.demo.kubernetes.objects import DNS_IMAGE
 from hub.demo.kubernetes.specs import STAGES_FILE
+from hub.demo.locks import locked
 from hub.demo.slurm.release import cache_folder
-from hub.demo.slurm.root import locked
 
 VERSION = "1.36.4"
 MODULES = Path(__file__).parent / "modules"

@@ -25,9 +25,9 @@ from hub.demo.install import ROOT
 from hub.demo.kubernetes.buildah import UV_CACHE_INSIDE, Build, Buildah
 from hub.demo.kubernetes.errors import KubernetesDemoError
 from hub.demo.kubernetes.sources import package_sources
+from hub.demo.locks import locked
 from hub.demo.slurm.image import SUITE, debian_root
 from hub.demo.slurm.release import SlurmDemoError, cache_folder
-from hub.demo.slurm.root import locked
 
 _FORM = 1
 """Raised when the same files make another image."""

@@ -14,8 +14,9 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from hub.demo.locks import locked
 from hub.demo.slurm.release import SlurmDemoError, cache_folder
-from hub.demo.slurm.root import locked, run_logged
+from hub.demo.slurm.root import run_logged
 
 VERSION = "1.4.3"
 

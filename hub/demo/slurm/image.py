@@ -15,10 +15,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from hub.demo.locks import locked
 from hub.demo.slurm.apptainer import apptainer_prefix, build_apptainer
 from hub.demo.slurm.people import SITE
 from hub.demo.slurm.release import SlurmDemoError, cache_folder
-from hub.demo.slurm.root import debian_mirror, locked, run_logged
+from hub.demo.slurm.root import debian_mirror, run_logged
 
 PREFIX = PurePosixPath("/opt/pan-core")
 """Where the environment lies in the image."""

@@ -8,13 +8,12 @@ with the installer.
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
+from hub.demo.locks import locked
 from hub.demo.slurm.release import PACKAGES, Release, SlurmDemoError, cache_folder
 
 _EXTRA = ("python3-venv", "bubblewrap", "acl", "procps", "hostname", "ca-certificates", "util-linux-extra")
@@ -152,12 +151,3 @@ def run_logged(
     if done.returncode != 0:
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
         raise SlurmDemoError(f"{command[0]} failed with code {done.returncode}. The end of {log}:\n{tail}")
-
-
-@contextmanager
-def locked(folder: Path, name: str) -> Iterator[None]:
-    """Keep other processes from making the same part of the cache."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / f"{name}.lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

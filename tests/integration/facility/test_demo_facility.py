@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import stat
 import subprocess
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from hub.access.service import AccessService
 from hub.catalogue.files import FilesCatalogue
 from hub.catalogue.layout import ESRF_V3
 from hub.demo.facility import DemoDataError, make_facility
+from hub.demo.locks import locked
 from hub.demo.people import PEOPLE
 from hub.identity.models import Person
 from hub.launch.models import Input, InputKind
@@ -116,6 +118,19 @@ def test_a_second_start_changes_nothing(facility: MadeFacility) -> None:
     make_facility(facility.state, Path("/nonexistent/python"), lambda text, _share: steps.append(text))
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert steps == ["The demo facility is ready"]
+
+
+def test_two_that_make_one_facility_take_turns(facility: MadeFacility) -> None:
+    done = threading.Event()
+    with locked(facility.state, ".facility"):
+        second = threading.Thread(
+            target=lambda: make_facility(facility.state, PYTHON, lambda _text, _share: done.set()),
+            daemon=True,
+        )
+        second.start()
+        assert not done.wait(0.5)
+    assert done.wait(60)
+    second.join()
 
 
 def test_a_file_that_is_lost_is_made_again(facility: MadeFacility) -> None:

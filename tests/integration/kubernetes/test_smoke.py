@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from hub.demo.facility import make_facility
-from hub.demo.install import SESSION_ENVIRONMENT
 from hub.demo.kubernetes.cluster import Cluster
 from hub.demo.kubernetes.smoke import kubernetes_plan
 from hub.demo.smoke import run_smoke
-from tests.support.platform import ROOT, require_desktops
+from tests.support.facility import copy_facility
+from tests.support.platform import require_desktops
 
 pytestmark = pytest.mark.timeout(600)
 
 NAMESPACE = "smoke"
-
-_FACILITY = ROOT / "build/tests/facility"
 
 
 @pytest.fixture
@@ -30,8 +26,7 @@ def state() -> Iterator[Path]:
     """Folder of a demo whose facility is there already."""
     require_desktops()
     folder = Path(tempfile.mkdtemp(prefix="panhub-smoke-"))
-    make_facility(_FACILITY, SESSION_ENVIRONMENT / "bin/python", lambda *_: None)
-    subprocess.run(["cp", "-a", f"{_FACILITY}/.", folder], check=True)
+    copy_facility(folder)
     umask = os.umask(0o022)
     yield folder
     os.umask(umask)
