@@ -106,7 +106,8 @@ class Availability:
     ``is_isolated``: a session sees nothing but its own data, whatever its processes try. ``gpus``
     counts by type what ``gpus_free`` sums up. ``nodes_free`` are wholly idle nodes. ``warm_free`` of
     ``warm_total`` rooms are kept ready, so that a session starts there at once. ``taken_at`` is
-    when the place was looked at (aware UTC), None for just now.
+    when the place was looked at (aware UTC), None for just now. ``jobs_pending`` counts everybody's jobs in
+    a queue, ``sessions_pending`` our own sessions where nobody else's are to be seen.
     """
 
     is_reachable: bool
@@ -122,6 +123,7 @@ class Availability:
     nodes_free: int | None = None
     nodes_total: int | None = None
     jobs_pending: int | None = None
+    sessions_pending: int | None = None
     taken_at: datetime | None = None
     warm_free: int | None = None
     warm_total: int | None = None

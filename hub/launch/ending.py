@@ -107,7 +107,7 @@ class Ending:
                 LaunchState.ENDED,
                 ended_at=usage.ended_at,
                 end_reason=reason,
-                end_message=end_message(reason, usage),
+                end_message=end_message(reason, usage, current.handle),
                 usage=usage_json(usage),
                 log_tail=tail or current.log_tail,
             )

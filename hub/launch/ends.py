@@ -7,7 +7,8 @@ from typing import Any
 
 from hub.launch.states import EndReason
 from hub.launch.store import Launch
-from spawners.backend import EndCause, Usage
+from spawners.backend import EndCause, Handle, Usage
+from spawners.kubernetes.handles import is_pod
 
 _REASONS = {
     EndCause.STOPPED: EndReason.STOPPED_BY_USER,
@@ -44,6 +45,13 @@ _SENTENCES = {
     EndReason.IDLE: "Nobody used the session, so it was ended; what was saved is kept.",
 }
 
+_SENTENCES_OF_PODS = {
+    EndReason.PREEMPTED: "The cluster ended the session to make room for something of higher priority; "
+    "start it again, or take another place.",
+    EndReason.CANCELLED_BY_SCHEDULER: "The session's pod was deleted at the cluster, not here; "
+    "ask the cluster's operators if it was not you.",
+}
+"""Where there are no jobs and no QOS."""
 
 _OWN_DOING = {
     EndReason.STOPPED_BY_USER,
@@ -57,9 +65,9 @@ _OWN_DOING = {
 """Ends that we brought about: what the scheduler saw of them is no news."""
 
 
-def sentence(reason: EndReason) -> str:
+def sentence(reason: EndReason, handle: Handle | None = None) -> str:
     """What a person reads about an end."""
-    return _SENTENCES[reason]
+    return (is_pod(handle) and _SENTENCES_OF_PODS.get(reason)) or _SENTENCES[reason]
 
 
 def end_reason(launch: Launch, usage: Usage) -> EndReason:
@@ -71,11 +79,12 @@ def end_reason(launch: Launch, usage: Usage) -> EndReason:
     return _REASONS[usage.cause]
 
 
-def end_message(reason: EndReason, usage: Usage) -> str:
+def end_message(reason: EndReason, usage: Usage, handle: Handle | None = None) -> str:
     """What a person reads about the end of a session that ran."""
-    text = sentence(reason)
+    text = sentence(reason, handle)
     if usage.detail and reason not in _OWN_DOING:
-        return f"{text} The scheduler says: {usage.detail.rstrip('.')}."[:2000]
+        who = "cluster" if is_pod(handle) else "scheduler"
+        return f"{text} The {who} says: {usage.detail.rstrip('.')}."[:2000]
     if reason in {EndReason.EXITED, EndReason.START_FAILED} and usage.exit_code is not None:
         text += f" Its exit code was {usage.exit_code}."
     return text

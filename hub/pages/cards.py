@@ -14,13 +14,14 @@ from hub.launch.store import Launch
 from hub.launch.summary import Summary as LaunchSummary
 from hub.pages import refusing
 from hub.pages.failures import refusal_of, ways_on
-from hub.pages.jobs import is_pod, job_lines, log_path, own_job
+from hub.pages.jobs import job_lines, log_path, own_job
 from hub.pages.sessionviews import Event, Notice, ProgressView, RecentRow, SessionCard, Step
 from hub.pages.summaries import grants_of, payer_title, resources_of, summary_of
 from hub.pages.views import Action, Allowed, Amount
 from profiles.loader import Profiles
 from quota.models import Resource
 from spawners.backend import State, Status
+from spawners.kubernetes.handles import is_pod
 from spawners.plan import Interface, LaunchId
 
 _WORDS = {

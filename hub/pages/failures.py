@@ -62,19 +62,19 @@ def refusal_of(launch: Launch, profiles: Profiles, live: Sequence[Launch] = ()) 
     if reason not in _FAILURES:
         return None
     problem = Problem(
-        f"launch_{reason.value}", 500, _title(reason), _cause(launch, reason), _HINTS.get(reason, "")
+        f"launch_{reason.value}", 500, _title(launch, reason), _cause(launch, reason), _HINTS.get(reason, "")
     )
     return refusing.with_actions(problem, (*ways_on(launch, reason, profiles), *_again(launch)))
 
 
-def _title(reason: EndReason) -> str:
+def _title(launch: Launch, reason: EndReason) -> str:
     """An end in a few words; the next step, which a sentence may have too, stands apart."""
-    return sentence(reason).partition("; ")[0].rstrip(".")
+    return sentence(reason, launch.handle).partition("; ")[0].rstrip(".")
 
 
 def _cause(launch: Launch, reason: EndReason) -> str:
     """What else is known of an end: not what its title says already, but the scheduler's own word."""
-    said = launch.end_message.removeprefix(sentence(reason)).strip()
+    said = launch.end_message.removeprefix(sentence(reason, launch.handle)).strip()
     detail = str((launch.usage or {}).get("detail", "")).strip()
     return said if not detail or detail in said else f"{said} {detail}".strip()
 

@@ -8,6 +8,7 @@ from typing import Any
 from hub.pages.format import Chip
 from hub.pages.placeviews import JobLine
 from spawners.backend import InnerJob
+from spawners.kubernetes.handles import is_pod
 
 _MOST = 20
 """Lines on a card; a farm of workers would bury the session."""
@@ -62,11 +63,6 @@ def _number(job_id: str) -> tuple[int, str]:
     """Jobs of an array are ``100_3``; the first number orders them."""
     digits = job_id.partition("_")[0]
     return (int(digits) if digits.isascii() and digits.isdigit() else 0, job_id)
-
-
-def is_pod(handle: Mapping[str, Any] | None) -> bool:
-    """Whether a session's handle is of a pod."""
-    return handle is not None and "namespace" in handle
 
 
 def own_job(handle: Mapping[str, Any] | None) -> str:

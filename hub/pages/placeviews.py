@@ -71,6 +71,7 @@ class PlaceCard:
     nodes_free: int | None = None
     nodes_total: int | None = None
     jobs_pending: int | None = None
+    sessions_pending: int | None = None
     warm_free: int | None = None
     warm_total: int | None = None
     payer: str = ""

@@ -152,6 +152,7 @@ def _card(one: Looked, is_chosen: bool, now: datetime, too_large: str) -> PlaceC
         nodes_free=free.nodes_free,
         nodes_total=free.nodes_total,
         jobs_pending=free.jobs_pending,
+        sessions_pending=free.sessions_pending,
         warm_free=free.warm_free if free.warm_total else None,
         warm_total=free.warm_total or None,
         payer=one.place.payer,

@@ -21,6 +21,11 @@ def handle_of(pod: Pod, cluster: str, namespace: str) -> Handle:
     return {"cluster": cluster, "namespace": namespace, "name": pod.name, "uid": pod.uid}
 
 
+def is_pod(handle: Handle | None) -> bool:
+    """Whether any backend's handle is that of a pod."""
+    return handle is not None and "namespace" in handle
+
+
 def link_of(handle: Handle, cluster: str, namespace: str) -> Link | None:
     """Read a handle; None if it is not one of this namespace of this cluster."""
     name, uid = handle.get("name"), handle.get("uid")

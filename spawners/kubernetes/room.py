@@ -125,7 +125,7 @@ class Room:
         return Availability(
             is_reachable=True,
             **known,
-            jobs_pending=waiting,
+            sessions_pending=waiting,
             warm_free=warm[0] if warm else None,
             warm_total=warm[1] if warm else None,
         )

@@ -749,6 +749,7 @@ PODS_CARD = PlaceCard(
     free=(FreeLine("CPU", 96, 256), FreeLine("Memory", 400_000, 1_024_000, is_memory=True)),
     nodes_free=1,
     nodes_total=4,
+    sessions_pending=2,
     warm_free=3,
     warm_total=5,
 )

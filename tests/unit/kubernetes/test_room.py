@@ -69,7 +69,7 @@ def test_what_is_free_is_what_no_session_has_asked_for() -> None:
     assert (found.cpus_free, found.cpus_total) == (28, 64)
     assert (found.memory_mib_free, found.memory_mib_total) == (118000, 256000)
     assert (found.nodes_free, found.nodes_total) == (1, 4)
-    assert found.jobs_pending == 1
+    assert found.sessions_pending == 1
     assert (found.gpus, found.gpus_free) == ((), None)
 
 

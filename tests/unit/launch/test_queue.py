@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,13 +11,13 @@ from typing import Any
 import pytest
 
 from hub.launch import store
-from hub.launch.ends import sentence
+from hub.launch.ends import end_message, sentence
 from hub.launch.outlook import Outlooks
 from hub.launch.states import EndReason, LaunchState
 from hub.launch.store import Launch
 from hub.launch.timing import TOLERANCE
 from hub.problems import RequestError
-from spawners.backend import BackendError, EndCause, InnerJob, State, Status
+from spawners.backend import BackendError, EndCause, InnerJob, State, Status, Usage
 from tests.support.backends import BackendRefusesDeadlines, BackendWithQueue, Place
 from tests.support.engines import Engine
 from tests.unit.launch.test_reconciler import next_life
@@ -278,6 +279,15 @@ async def test_a_job_that_others_cancel_in_the_queue_is_no_failed_start(engine: 
         ended.end_message
         == f"{sentence(EndReason.CANCELLED_BY_SCHEDULER)} The scheduler says: CANCELLED by root."
     )
+
+
+@pytest.mark.parametrize("reason", EndReason)
+def test_the_end_of_a_pod_is_no_matter_of_jobs(reason: EndReason) -> None:
+    pod = {"cluster": "pan", "namespace": "panhub-sessions", "name": "maja--work", "uid": "1-2"}
+    usage = Usage(SOON, SOON, 0, 1, 1024, 0, EndCause.CANCELLED, detail="gone with its node")
+    said = end_message(reason, usage, pod)
+    assert not {"job", "QOS", "scheduler"} & set(re.findall(r"\w+", said))
+    assert said.startswith(sentence(reason, pod))
 
 
 async def test_what_we_ended_ourselves_is_not_explained_by_the_scheduler(engine: Engine) -> None:

@@ -195,6 +195,12 @@ def test_a_place_says_who_pays_there_and_when_that_does_not_go():
     assert places_of(offer, payer="auto")[1].why_not is None
 
 
+def test_at_a_cluster_sessions_wait_and_no_jobs():
+    looked = [replace(one, free=Availability(True, sessions_pending=0)) for one in at(offer_of(PODS))]
+    (card,) = placed(offer_of(PODS), LaunchRequest(), looked, None, NOW).cards
+    assert (card.sessions_pending, card.jobs_pending) == (0, None)
+
+
 def test_rooms_that_are_kept_ready_are_counted_and_none_is_no_word():
     looked = [replace(one, free=Availability(True, warm_free=3, warm_total=5)) for one in at(offer_of(PODS))]
     (card,) = placed(offer_of(PODS), LaunchRequest(), looked, None, NOW).cards
