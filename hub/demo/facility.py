@@ -111,7 +111,7 @@ def make_facility(state: Path, python: Path, report: Report) -> None:
     """
     demo = _load()
     data_root, catalogue = state / "data" / "visitor", state / "catalogue"
-    with locked(state, ".facility"):
+    with locked(state, "facility"):
         made_on = _made_on(state)
         _make_folders(demo, data_root, made_on)
         _make_files(list(_tasks(demo, made_on)), data_root, state, python, report)

@@ -122,7 +122,7 @@ def test_a_second_start_changes_nothing(facility: MadeFacility) -> None:
 
 def test_two_that_make_one_facility_take_turns(facility: MadeFacility) -> None:
     done = threading.Event()
-    with locked(facility.state, ".facility"):
+    with locked(facility.state, "facility"):
         second = threading.Thread(
             target=lambda: make_facility(facility.state, PYTHON, lambda _text, _share: done.set()),
             daemon=True,
