@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 RESULTS = Path(__file__).parents[2] / "build" / "bench"
 
@@ -49,6 +50,25 @@ def at_most(
     elif goal_ratio is not None:
         text, met = f"≤ {goal_ratio:g} × peer", ratio is not None and ratio <= goal_ratio
     return Row(measure, unit, ours, name, value, ratio, text, met)
+
+
+class Way(Protocol):
+    """One of several ways to the same thing that are measured in turns."""
+
+    def round(self, *, counts: bool) -> None:
+        """Go it once; what was measured is kept if it ``counts``."""
+
+
+def in_turns(ways: Sequence[Way], rounds: int) -> Iterator[int]:
+    """Go all ways ``rounds`` times, after one time that does not count; yields the number of each.
+
+    The first round is for imports and caches. Who is first changes, and who comes after whom.
+    """
+    for number in range(rounds + 1):
+        turn = [*ways[number % len(ways) :], *ways[: number % len(ways)]]
+        for way in turn if number % 2 else reversed(turn):
+            way.round(counts=number > 0)
+        yield number
 
 
 def percentile(values: Sequence[float], percent: int) -> float:

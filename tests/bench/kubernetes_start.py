@@ -16,12 +16,8 @@ What is not the same: ours shows the granted data, keeps the books, and asks the
 from __future__ import annotations
 
 import os
-import statistics
 import tempfile
-import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -32,10 +28,10 @@ from hub.demo.kubernetes.people import account_table
 from hub.demo.kubernetes.sessions import SESSION
 from hub.demo.kubernetes.site import PLACE
 from hub.demo.slurm.release import cache_folder
-from hub.settings import SERVICE_PREFIX
 from spawners.kubernetes.naming import PORT
-from tests.bench.harness import Row, at_most, percentile
-from tests.support.bench_stock import StockHub, stock_hub
+from tests.bench.harness import Row
+from tests.bench.starts import TIMEOUT_S, Ours, Peer, Way, measure
+from tests.support.bench_stock import StockHub, server_prefix, stock_hub
 from tests.support.kubernetes import own_cluster
 from tests.support.kubernetes_platform import KubernetesPlatform, running_kubernetes_platform
 from tests.support.platform import wait_until
@@ -53,162 +49,61 @@ PERSON = "maja"
 PREFIX = "/opt/panhub/environment"
 """Environment of the image."""
 
+_BARE = "bare"
+"""The pod, and the server in it."""
+
 _CONFIG = Path(__file__).parents[1] / "support/bench_kubernetes_config.py"
 
-_LOOK_S = 0.05
-"""Until there is a route, each look costs the hub some milliseconds; half of it is in every time."""
 
-_TIMEOUT_S = 120.0
-
-
-class Way(ABC):
-    """One way to a session. ``seconds`` of each round."""
+class Pods:
+    """Those of the sessions' namespace."""
 
     def __init__(self, platform: KubernetesPlatform) -> None:
-        self.seconds: list[float] = []
-        self.platform = platform
-        self._client = httpx.Client(timeout=30, trust_env=False)
+        self._api = platform.cluster.api
+        self._path = f"/api/v1/namespaces/{platform.site.namespace}/pods"
 
-    def round(self, *, counts: bool) -> None:
-        """Start a session, end it, and wait until its pod is gone."""
-        began = time.perf_counter()
-        self.click()
-        wait_until(self._answers, f"{type(self).__name__} does not answer", _TIMEOUT_S)
-        if counts:
-            self.seconds.append(time.perf_counter() - began)
-        self.end()
-        wait_until(lambda: not self._pods(), "a pod is left", _TIMEOUT_S)
+    def request(self, method: str, path: str = "", body: object = None) -> dict[str, Any]:
+        """Ask the cluster's API about them, or about one."""
+        return self._api.request(method, f"{self._path}{path}", body)
 
-    def _answers(self) -> bool:
-        url = self.url()
-        try:
-            return url is not None and self._client.get(f"{url}api").status_code == 200
-        except httpx.HTTPError:
-            return False
+    def clear(self) -> None:
+        """Wait until none is left but placeholders."""
+        wait_until(self._is_clear, "a pod is left", TIMEOUT_S)
 
-    def request(self, method: str, path: str, body: object = None) -> dict[str, Any]:
-        """Ask the cluster's API about the sessions' namespace."""
-        of = f"/api/v1/namespaces/{self.platform.site.namespace}"
-        return self.platform.cluster.api.request(method, f"{of}/{path}", body)
-
-    def _pods(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.request("GET", "pods")["items"]
-        return [
-            pod
-            for pod in found
-            if pod["metadata"]["labels"].get("app.kubernetes.io/component") != "placeholder"
-        ]
-
-    @abstractmethod
-    def click(self) -> None:
-        """Ask for a session."""
-
-    @abstractmethod
-    def url(self) -> str | None:
-        """Its address, once that is known."""
-
-    @abstractmethod
-    def end(self) -> None:
-        """End the session."""
-
-
-class Ours(Way):
-    """A session of the platform, asked for by its API."""
-
-    def __init__(self, platform: KubernetesPlatform) -> None:
-        super().__init__(platform)
-        self._visitor = platform.sign_in(PERSON)
-        self._headers = {"Authorization": f"token {self._visitor.token}"}
-        self._launch: dict[str, Any] = {}
-
-    def click(self) -> None:
-        """POST the launch."""
-        url = f"{self.platform.url}{SERVICE_PREFIX}/api/v1/launches"
-        reply = self._client.post(url, headers=self._headers, json={"place": PLACE})
-        self._launch = reply.raise_for_status().json()
-
-    def url(self) -> str:
-        """Behind the proxy."""
-        return f"{self.platform.url}/user/{PERSON}/{self._launch['server_name']}/"
-
-    def end(self) -> None:
-        """Stop it."""
-        self._visitor.api("DELETE", f"/launches/{self._launch['id']}")
-        self._visitor.wait_for(self._launch["id"], "ended")
-
-
-class KubeSpawner(Way):
-    """A named server of a plain JupyterHub, asked for by its REST API."""
-
-    def __init__(self, platform: KubernetesPlatform, hub: StockHub) -> None:
-        super().__init__(platform)
-        self._hub = hub
-        self._servers = httpx.Client(
-            base_url=f"{hub.api_url}/users/{PERSON}", headers=hub.headers, timeout=_TIMEOUT_S, trust_env=False
-        )
-        self._thread = ThreadPoolExecutor(1)
-        self._starting: Future[httpx.Response] | None = None
-
-    def click(self) -> None:
-        """POST the server; the hub answers once it runs, so that is not waited for here."""
-        self._starting = self._thread.submit(self._servers.post, "/servers/one")
-
-    def url(self) -> str:
-        """Behind the proxy."""
-        return f"{self._hub.url}/user/{PERSON}/one/"
-
-    def end(self) -> None:
-        """Stop it."""
-        assert self._starting is not None
-        self._starting.result().raise_for_status()
-        wait_until(
-            lambda: self._servers.delete("/servers/one").status_code in {204, 404},
-            "the server does not end",
-            _TIMEOUT_S,
-        )
+    def _is_clear(self) -> bool:
+        labels = (pod["metadata"]["labels"] for pod in self.request("GET")["items"])
+        return all(one.get("app.kubernetes.io/component") == "placeholder" for one in labels)
 
 
 class Floor(Way):
     """``jupyterhub-singleuser`` as a pod of its own, with what a hub would tell it."""
 
-    _NAME = "bare"
-
-    def __init__(self, platform: KubernetesPlatform, hub: StockHub, image: str) -> None:
-        super().__init__(platform)
-        reply = httpx.post(f"{hub.api_url}/users/{PERSON}/tokens", headers=hub.headers, json={})
-        self._token = reply.raise_for_status().json()["token"]
-        self._api_url = hub.api_url
+    def __init__(self, pods: Pods, hub: StockHub, image: str, uid: int) -> None:
+        super().__init__(pods.clear)
+        self._pods = pods
+        self._uid = uid
+        self._hub = hub
+        self._token = hub.token_of(PERSON)
         self._image = image
-        self._prefix = f"/user/{PERSON}/{self._NAME}/"
 
     def click(self) -> None:
         """Make the pod."""
-        self.request("POST", "pods", self._pod())
+        self._pods.request("POST", "", self._pod())
 
     def url(self) -> str | None:
         """At the pod's own address."""
-        address = self.request("GET", f"pods/{self._NAME}")["status"].get("podIP")
-        return None if address is None else f"http://{address}:{PORT}{self._prefix}"
+        address = self._pods.request("GET", f"/{_BARE}")["status"].get("podIP")
+        return None if address is None else f"http://{address}:{PORT}{server_prefix(PERSON, _BARE)}"
 
     def end(self) -> None:
         """Delete it."""
-        self.request("DELETE", f"pods/{self._NAME}")
+        self._pods.request("DELETE", f"/{_BARE}")
 
     def _pod(self) -> dict[str, Any]:
-        uid = account_table(self.platform.site.homes)[PERSON]["uid"]
         environment = {
             "HOME": f"/home/{PERSON}",
             "PATH": f"{PREFIX}/bin:/usr/local/bin:/usr/bin:/bin",
-            "JUPYTERHUB_API_URL": self._api_url,
-            "JUPYTERHUB_API_TOKEN": self._token,
-            "JUPYTERHUB_USER": PERSON,
-            "JUPYTERHUB_SERVER_NAME": self._NAME,
-            "JUPYTERHUB_SERVICE_URL": f"http://0.0.0.0:{PORT}{self._prefix}",
-            "JUPYTERHUB_SERVICE_PREFIX": self._prefix,
-            "JUPYTERHUB_CLIENT_ID": f"jupyterhub-user-{PERSON}-{self._NAME}",
-            "JUPYTERHUB_OAUTH_CALLBACK_URL": f"{self._prefix}oauth_callback",
-            "JUPYTERHUB_OAUTH_ACCESS_SCOPES": f'["access:servers!user={PERSON}"]',
-            "JUPYTERHUB_ACTIVITY_URL": f"{self._api_url}/users/{PERSON}/activity",
+            **self._hub.told(PERSON, _BARE, self._token, f"http://0.0.0.0:{PORT}"),
         }
         security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
         container = {
@@ -231,37 +126,22 @@ class Floor(Way):
             "enableServiceLinks": False,
             "priorityClassName": SESSION,
             "securityContext": {
-                "runAsUser": uid,
-                "runAsGroup": uid,
+                "runAsUser": self._uid,
+                "runAsGroup": self._uid,
                 "runAsNonRoot": True,
                 "seccompProfile": {"type": "RuntimeDefault"},
             },
             "containers": [container],
             "volumes": [{"name": "homes", "persistentVolumeClaim": {"claimName": "homes"}}],
         }
-        metadata = {"name": self._NAME, "labels": {"app.kubernetes.io/component": "bench"}}
+        metadata = {"name": _BARE, "labels": {"app.kubernetes.io/component": "bench"}}
         return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
 
 
 def run() -> list[Row]:
     """Measure all ways in turns."""
     with _ways() as ways:
-        for number in range(ROUNDS + 1):
-            # The first round is for imports and caches. Who is first changes, and who comes after whom.
-            turn = ways[number % len(ways) :] + ways[: number % len(ways)]
-            for way in turn if number % 2 else reversed(turn):
-                way.round(counts=number > 0)
-            print(number, *(f"{way.seconds[-1]:.2f}" for way in ways if way.seconds), flush=True)
-        ours, peer, floor = (way.seconds for way in ways)
-    median = statistics.median
-    return [
-        at_most("answers, median", "s", median(ours), peer=(FLOOR, median(floor)), goal_ratio=GOAL_FLOOR),
-        at_most("answers, median", "s", median(ours), peer=(PEER, median(peer))),
-        at_most("answers, p90", "s", percentile(ours, 90), peer=(FLOOR, percentile(floor, 90))),
-        at_most("answers, p90", "s", percentile(ours, 90), peer=(PEER, percentile(peer, 90))),
-        at_most("answers, fastest", "s", min(ours), peer=(FLOOR, min(floor))),
-        at_most("answers, fastest", "s", min(ours), peer=(PEER, min(peer))),
-    ]
+        return measure(ways, ROUNDS, peer=PEER, floor=FLOOR, goal_floor=GOAL_FLOOR)
 
 
 @contextmanager
@@ -270,6 +150,7 @@ def _ways() -> Iterator[list[Way]]:
         cluster = stack.enter_context(own_cluster(cache_folder() / "containerd"))
         platform = stack.enter_context(running_kubernetes_platform(cluster, watched=False))
         image = platform.site.container("pan-core")
+        uid = account_table(platform.site.homes)[PERSON]["uid"]
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="panhub-bench-")))
         environment = {
             "KUBECONFIG": str(cluster.kubeconfig),
@@ -278,7 +159,7 @@ def _ways() -> Iterator[list[Way]]:
             "BENCH_ACCOUNT": SESSION,
             "BENCH_PRIORITY": SESSION,
             "BENCH_PREFIX": PREFIX,
-            "BENCH_UID": str(account_table(platform.site.homes)[PERSON]["uid"]),
+            "BENCH_UID": str(uid),
         }
         hub = stack.enter_context(
             stock_hub(
@@ -287,7 +168,12 @@ def _ways() -> Iterator[list[Way]]:
         )
         try:
             httpx.post(f"{hub.api_url}/users/{PERSON}", headers=hub.headers).raise_for_status()
-            yield [Ours(platform), KubeSpawner(platform, hub), Floor(platform, hub, image)]
+            pods = Pods(platform)
+            yield [
+                Ours(pods.clear, platform, PERSON, PLACE),
+                Peer(pods.clear, hub, PERSON),
+                Floor(pods, hub, image, uid),
+            ]
         except Exception:
             print((folder / "hub.log").read_text(errors="replace")[-3000:])
             raise

@@ -31,10 +31,10 @@ import httpx
 
 from hub.demo.configure import HOST, free_ports
 from hub.demo.install import SESSION_ENVIRONMENT
-from tests.bench.harness import Row, at_most, percentile
+from tests.bench.harness import Row, at_most, in_turns, percentile
 from tests.support.bench_ours import unwatch
 from tests.support.bench_processes import base_environment, status_of, tree_cpu_seconds
-from tests.support.bench_stock import StockHub, stock_hub
+from tests.support.bench_stock import StockHub, server_prefix, stock_hub
 from tests.support.demo_access import dataset
 from tests.support.platform import Platform, Visitor
 
@@ -181,27 +181,16 @@ class ByHand(Way):
         self._hub = hub
         self._folder = folder
         folder.mkdir()
-        reply = httpx.post(f"{hub.api_url}/users/{_USER}/tokens", headers=hub.headers, json={})
-        self._token = reply.raise_for_status().json()["token"]
+        self._token = hub.token_of(_USER)
         self._process: subprocess.Popen[bytes] | None = None
 
     def click(self) -> str:
         """Start the process."""
-        prefix = f"/user/{_USER}/hand/"
-        url = f"http://{HOST}:{free_ports().service}{prefix}"
+        origin = f"http://{HOST}:{free_ports().service}"
         environment = base_environment() | {
             "HOME": str(self._folder),
             "PATH": f"{SESSION_ENVIRONMENT}/bin:/usr/local/bin:/usr/bin:/bin",
-            "JUPYTERHUB_API_URL": self._hub.api_url,
-            "JUPYTERHUB_API_TOKEN": self._token,
-            "JUPYTERHUB_USER": _USER,
-            "JUPYTERHUB_SERVER_NAME": "hand",
-            "JUPYTERHUB_SERVICE_URL": url,
-            "JUPYTERHUB_SERVICE_PREFIX": prefix,
-            "JUPYTERHUB_CLIENT_ID": f"jupyterhub-user-{_USER}-hand",
-            "JUPYTERHUB_OAUTH_CALLBACK_URL": f"{prefix}oauth_callback",
-            "JUPYTERHUB_OAUTH_ACCESS_SCOPES": f'["access:servers!user={_USER}"]',
-            "JUPYTERHUB_ACTIVITY_URL": f"{self._hub.api_url}/users/{_USER}/activity",
+            **self._hub.told(_USER, "hand", self._token, origin),
         }
         with (self._folder / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -214,7 +203,7 @@ class ByHand(Way):
                 # As from a terminal of its own: the kernel shares time between sessions.
                 start_new_session=True,
             )
-        return url
+        return f"{origin}{server_prefix(_USER, 'hand')}"
 
     def lab_status(self, url: str) -> int | None:
         """With a token, which saves the way through the hub's pages."""
@@ -240,11 +229,8 @@ class ByHand(Way):
 def run() -> list[Row]:
     """Measure all ways in turns."""
     with _ways() as ways:
-        for number in range(ROUNDS + 1):
-            # The first round is for imports and caches. Who is first changes, and who comes after whom.
-            turn = ways[number % len(ways) :] + ways[: number % len(ways)]
-            for way in turn if number % 2 else reversed(turn):
-                way.round(counts=number > 0)
+        for number in in_turns(ways, ROUNDS):
+            print(number, *(f"{way.measured.api_s[-1]:.2f}" for way in ways if number), flush=True)
         person, plain, stock, by_hand = (way.measured for way in ways)
     return [
         *_rows("template and data", person, stock, by_hand),

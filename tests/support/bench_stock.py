@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psutil
 
 from hub.demo.configure import HOST, free_ports
@@ -31,6 +32,33 @@ class StockHub:
     def headers(self) -> dict[str, str]:
         """Headers of the service's calls."""
         return {"Authorization": f"token {self.token}"}
+
+    def token_of(self, person: str) -> str:
+        """A new token of a person."""
+        reply = httpx.post(f"{self.api_url}/users/{person}/tokens", headers=self.headers, json={})
+        token: str = reply.raise_for_status().json()["token"]
+        return token
+
+    def told(self, person: str, name: str, token: str, origin: str) -> dict[str, str]:
+        """What a hub would tell a server of a person, by variables; it listens at ``origin``."""
+        prefix = server_prefix(person, name)
+        return {
+            "JUPYTERHUB_API_URL": self.api_url,
+            "JUPYTERHUB_API_TOKEN": token,
+            "JUPYTERHUB_USER": person,
+            "JUPYTERHUB_SERVER_NAME": name,
+            "JUPYTERHUB_SERVICE_URL": f"{origin}{prefix}",
+            "JUPYTERHUB_SERVICE_PREFIX": prefix,
+            "JUPYTERHUB_CLIENT_ID": f"jupyterhub-user-{person}-{name}",
+            "JUPYTERHUB_OAUTH_CALLBACK_URL": f"{prefix}oauth_callback",
+            "JUPYTERHUB_OAUTH_ACCESS_SCOPES": f'["access:servers!user={person}"]',
+            "JUPYTERHUB_ACTIVITY_URL": f"{self.api_url}/users/{person}/activity",
+        }
+
+
+def server_prefix(person: str, name: str) -> str:
+    """Path of a named server."""
+    return f"/user/{person}/{name}/"
 
 
 _CONFIG = Path(__file__).with_name("bench_stock_config.py")
