@@ -1,7 +1,7 @@
 """Reference pages that are made from the code at each build, so that they cannot fall behind it.
 
 One directive, ``panhub``, with one argument: ``settings``, ``token-gateway``, ``profiles``,
-``problems``, ``command-line``, ``tables`` or ``api``.
+``chart``, ``problems``, ``command-line``, ``tables`` or ``api``.
 """
 
 from __future__ import annotations
