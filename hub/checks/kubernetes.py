@@ -143,6 +143,12 @@ class _Cluster:
         """Pods would be admitted: namespace, service account, priority, quota, policies."""
         from spawners.kubernetes.refusals import refusal
 
+        for pool, each in self._settings.pools.items():
+            if each.warm.pods and not (each.warm.image or self._settings.pause_image):
+                raise Trouble(
+                    f"pool {pool} keeps placeholders, and nothing says of which image",
+                    f"Set `warm.image` of the pool, or `pause_image` of kubernetes.clusters.{self._name}.",
+                )
         for what, pod in _trials(self._settings):
             try:
                 await self._client.create(f"{self._client.path('pods')}?dryRun=All", pod, wait_s=_ASK_S)
@@ -187,6 +193,8 @@ def _trials(settings: KubernetesClusterSettings) -> list[tuple[str, dict[str, An
     from spawners.kubernetes.storage import Located, volume
 
     found = []
+    # No image is fetched for a trial, and a site without placeholders has none for them.
+    settings = settings.model_copy(update={"pause_image": settings.pause_image or "panhub/check"})
     for pool, each in settings.pools.items():
         placeholder = placeholder_pod(settings, pool, "panhub-check")
         spec = {key: value for key, value in placeholder["spec"].items() if key != "priorityClassName"}
