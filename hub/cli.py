@@ -77,14 +77,14 @@ def _add_demo(commands: Any) -> None:
     demo.add_argument(
         "--state", type=Path, help="folder of the demo (default build/demo, with --slurm in /var/lib)"
     )
-    where = demo.add_mutually_exclusive_group()
-    where.add_argument(
+    demo.add_argument(
         "--slurm", action="store_true", help="run sessions on a Slurm of its own (Debian, root)"
     )
-    where.add_argument(
+    demo.add_argument(
         "--kubernetes",
         action="store_true",
-        help="run sessions in pods of a Kubernetes of its own (Debian, root; after make kubernetes)",
+        help="run sessions in pods of a Kubernetes of its own (Debian, root; after make kubernetes); with "
+        "--slurm: on both, side by side",
     )
     demo.add_argument("--logs", action="store_true", help="print the logs of all processes")
 
@@ -94,9 +94,12 @@ def _add_smoke(commands: Any) -> None:
     smoke.add_argument(
         "--state", type=Path, help="folder of the run (default build/smoke, with --slurm in /var/lib)"
     )
-    where = smoke.add_mutually_exclusive_group()
-    where.add_argument("--slurm", action="store_true", help="on a Slurm of its own (Debian, root)")
-    where.add_argument("--kubernetes", action="store_true", help="on a Kubernetes of its own (Debian, root)")
+    smoke.add_argument("--slurm", action="store_true", help="on a Slurm of its own (Debian, root)")
+    smoke.add_argument(
+        "--kubernetes",
+        action="store_true",
+        help="on a Kubernetes of its own (Debian, root); with --slurm: on both, side by side",
+    )
     smoke.add_argument(
         "--desktop", action="store_true", help="the way of a desktop instead: typing, guests, outsiders"
     )
@@ -166,14 +169,21 @@ def _smoke(options: argparse.Namespace) -> int:
     if options.desktop:
         return _smoke_desktop(options)
     state = _state(options, "smoke")
+    if options.slurm and options.kubernetes:
+        from hub.demo.sidebyside import SideBySideSite
+        from hub.demo.sidebysidesmoke import side_by_side_plan
+
+        return run_smoke(state, side_by_side_plan(SideBySideSite(state)))
     if options.kubernetes:
+        from hub.demo.kubernetes.site import KubernetesSite
         from hub.demo.kubernetes.smoke import kubernetes_plan
 
-        return run_smoke(state, kubernetes_plan(state))
+        return run_smoke(state, kubernetes_plan(KubernetesSite(state)))
     if options.slurm:
+        from hub.demo.slurm.site import SlurmSite
         from hub.demo.slurm.smoke import slurm_plan
 
-        return run_smoke(state, slurm_plan(state))
+        return run_smoke(state, slurm_plan(SlurmSite(state)))
     return run_smoke(state)
 
 
@@ -193,6 +203,10 @@ def _state(options: argparse.Namespace, name: str) -> Path:
 
 
 def _site(options: argparse.Namespace, state: Path) -> Any:
+    if options.slurm and options.kubernetes:
+        from hub.demo.sidebyside import SideBySideSite
+
+        return SideBySideSite(state)
     if options.kubernetes:
         from hub.demo.kubernetes.site import KubernetesSite
 

@@ -52,11 +52,22 @@ class KubernetesSite:
     cluster
         A running cluster to take part in, with a ``namespace`` of its own; by default one is started and
         stopped with the site.
+    homes
+        Folder of the home folders; by default in ``state``.
     """
 
-    def __init__(self, state: Path, *, cluster: Cluster | None = None, namespace: str = NAMESPACE) -> None:
+    def __init__(
+        self,
+        state: Path,
+        *,
+        cluster: Cluster | None = None,
+        namespace: str = NAMESPACE,
+        homes: Path | None = None,
+    ) -> None:
         self.state = state.absolute()
         self.namespace = namespace
+        self.homes = homes or self.state / "homes"
+        """Folder of the home folders."""
         self._owns = cluster is None
         self.cluster = cluster or Cluster(self.state / "kubernetes", images=cache_folder() / "containerd")
         self.has_desktops = False
@@ -72,11 +83,6 @@ class KubernetesSite:
     def container(self, environment: str) -> str:
         """Image of an environment of the profiles, by digest; once the site was started."""
         return self._containers[environment]
-
-    @property
-    def homes(self) -> Path:
-        """Folder of the home folders."""
-        return self.state / "homes"
 
     @property
     def storage(self) -> Storage:
@@ -149,10 +155,9 @@ class KubernetesSite:
 
     def change(self, raw: dict[str, Any]) -> None:
         """Put this site's sections into the settings of a demo."""
-        for section in ("hub", "service"):
-            raw[section]["bind"] = self.cluster.host_address
+        self.listen(raw)
         raw["identity"]["accounts"] = {"kind": "static", "accounts": account_table(self.homes)}
-        raw["profiles"] = {"file": str(self._profiles()), "environments_root": str(ROOT)}
+        raw["profiles"] = {"file": str(self.write_profiles(_PROFILES)), "environments_root": str(ROOT)}
         raw["quota"]["proposals"] += [
             {**entry, "resource": "gpu_hours", "limit": 40} for entry in raw["quota"]["proposals"]
         ]
@@ -160,6 +165,11 @@ class KubernetesSite:
             {"group": "panhub:users", "resource": "gpu_hours", "limit": 10, "window": "week"}
         )
         raw["kubernetes"] = {"clusters": {CLUSTER: self.cluster_settings()}}
+
+    def listen(self, raw: dict[str, Any]) -> None:
+        """Let the hub and the service listen where pods reach them."""
+        for section in ("hub", "service"):
+            raw[section]["bind"] = self.cluster.host_address
 
     def cluster_settings(self) -> dict[str, Any]:
         """The cluster's section."""
@@ -190,9 +200,9 @@ class KubernetesSite:
             "sees_nodes": True,
         }
 
-    def _profiles(self) -> Path:
-        """The demo's profiles with the digests of the images that were made here."""
-        raw = yaml.safe_load(_PROFILES.read_text(encoding="utf-8"))
+    def write_profiles(self, profiles: Path) -> Path:
+        """Write a copy of profiles with the digests of the images that were made here."""
+        raw = yaml.safe_load(profiles.read_text(encoding="utf-8"))
         # Without desktops nothing starts in their environment, but the profiles name it.
         for name, container in self._containers.items():
             raw["environments"][name]["container"] = container

@@ -10,14 +10,13 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
-from hub.demo.kubernetes.cluster import Cluster
 from hub.demo.kubernetes.follow import PodFollower
 from hub.demo.kubernetes.kernel import mounts, processes
 from hub.demo.kubernetes.people import account_table
-from hub.demo.kubernetes.site import NAMESPACE, PLACE, KubernetesSite
+from hub.demo.kubernetes.site import PLACE, KubernetesSite
 from hub.demo.run import Demo
 from hub.demo.smoke import Plan, Report, Walk
 from hub.demo.visitor import VisitError, Visitor
@@ -72,9 +71,8 @@ print(json.dumps({{
 """
 
 
-def kubernetes_plan(state: Path, *, cluster: Cluster | None = None, namespace: str = NAMESPACE) -> Plan:
-    """What `panhub smoke --kubernetes` walks; in a cluster that runs already, if one is given."""
-    site = KubernetesSite(state, cluster=cluster, namespace=namespace)
+def kubernetes_plan(site: KubernetesSite) -> Plan:
+    """What `panhub smoke --kubernetes` walks."""
     looks = _Looks(site)
     return Plan(
         WALKS,

@@ -11,7 +11,6 @@ import asyncio
 import json
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from hub.demo.run import Demo
@@ -62,9 +61,8 @@ print(subprocess.run(command, capture_output=True, text=True, check=True).stdout
 _JOB_SHOWN_WITHIN_S = 30.0
 
 
-def slurm_plan(state: Path) -> Plan:
+def slurm_plan(site: SlurmSite) -> Plan:
     """What `panhub smoke --slurm` walks."""
-    site = SlurmSite(state)
 
     async def charge(_demo: Demo, visitor: Visitor, launch: Mapping[str, Any], report: Report) -> None:
         await _charge_is_sacct(site, visitor, launch, report)

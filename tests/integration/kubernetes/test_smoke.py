@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hub.demo.kubernetes.cluster import Cluster
+from hub.demo.kubernetes.site import KubernetesSite
 from hub.demo.kubernetes.smoke import kubernetes_plan
 from hub.demo.smoke import run_smoke
 from tests.support.facility import copy_facility
@@ -37,7 +38,8 @@ def state() -> Iterator[Path]:
 def test_two_people_at_once_find_everything_right(
     cluster: Cluster, state: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    code = run_smoke(state, kubernetes_plan(state, cluster=cluster, namespace=NAMESPACE))
+    site = KubernetesSite(state, cluster=cluster, namespace=NAMESPACE)
+    code = run_smoke(state, kubernetes_plan(site))
     said = capsys.readouterr().out
     print(said)
     assert code == 0
