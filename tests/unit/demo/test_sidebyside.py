@@ -1,4 +1,4 @@
-"""The demo with Slurm and Kubernetes at once: one environment in both forms, places of both in one profile."""
+"""The demo with Slurm and Kubernetes at once: one environment in both forms, places of both in a profile."""
 
 from __future__ import annotations
 
