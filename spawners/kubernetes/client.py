@@ -114,8 +114,7 @@ class KubernetesClient:
     async def text(self, path: str, query: Mapping[str, object] | None = None, *, most: int) -> str:
         """A plain answer, cut after ``most`` bytes; asked for once."""
         async with self._answer("GET", path, query=query) as response:
-            found = await response.content.read(most)
-            return found.decode(errors="replace")
+            return (await _read(response, most)).decode(errors="replace")
 
     @asynccontextmanager
     async def lines(
@@ -300,10 +299,18 @@ async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
         raise KubernetesUnavailableError("A line of the answer is too long.") from error
 
 
+async def _read(response: aiohttp.ClientResponse, most: int) -> bytes:
+    """The answer's first bytes; one call of `read` gives no more than has arrived."""
+    found = bytearray()
+    while len(found) < most and (chunk := await response.content.read(most - len(found))):
+        found += chunk
+    return bytes(found)
+
+
 async def _refusal(response: aiohttp.ClientResponse) -> Exception:
     """What an answer says that is not good; its text is bounded and on one line."""
     said: Any = {}
-    raw = await response.content.read(_ERROR_BYTES)
+    raw = await _read(response, _ERROR_BYTES)
     with suppress(ValueError):
         said = json.loads(raw)
     said = said if isinstance(said, dict) else {}

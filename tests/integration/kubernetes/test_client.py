@@ -179,6 +179,25 @@ async def test_no_answer_is_no_refusal_and_no_token_is_told(
     assert TOKEN not in caplog.text + str(no_answer.value) + repr(no_answer.value)
 
 
+async def test_an_answer_that_comes_in_pieces_is_read_whole(client: KubernetesClient, server: Server) -> None:
+    body = json.dumps({"kind": "Status", "code": 403, "reason": "Forbidden", "message": "exceeded quota: q"})
+
+    async def stream(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=200 if request.path.endswith("log") else 403)
+        await response.prepare(request)
+        for part in (body[:20], body[20:60], body[60:]):
+            await response.write(part.encode())
+            await asyncio.sleep(0.05)
+        return response
+
+    server.answers = [stream]
+    with pytest.raises(KubernetesRefusedError, match="exceeded quota: q") as refused:
+        await client.create("/x", {})
+    assert refused.value.reason == "Forbidden"
+    assert await client.text("/log", most=1000) == body
+    assert await client.text("/log", most=30) == body[:30]
+
+
 async def test_lines_come_one_by_one_until_they_are_too_long(
     client: KubernetesClient, server: Server
 ) -> None:
