@@ -10,6 +10,7 @@ It is for trying and for tests; what a site runs is in ``docs/how-to/desktops.md
 from __future__ import annotations
 
 import hashlib
+import http.client
 import io
 import os
 import platform
@@ -17,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -45,6 +47,9 @@ What is fetched is checked by the pinned SHA-256, so that plain HTTP (and its ca
 
 _TIMEOUT_S = 60
 _AT_ONCE = 8
+_WAITS_S = (1, 4, 10)
+"""Before each further attempt: among hundreds of requests one meets a name server that is silent."""
+
 _ROOT_FORM = 1
 """Raised when `_finish` makes another root of the same packages."""
 
@@ -171,18 +176,23 @@ def _unpack_all(packages: tuple[Package, ...], root: Path) -> None:
 
 
 def _fetch(package: Package, origins: tuple[str, ...]) -> bytes:
-    why = []
-    for origin in origins:
-        address = f"{origin}/{urllib.parse.quote(package.path)}"
-        try:
-            with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as answer:  # noqa: S310
-                content: bytes = answer.read(package.size + 1)
-        except (OSError, urllib.error.URLError) as error:
-            why.append(f"{address}: {error}")
-            continue
-        if hashlib.sha256(content).hexdigest() == package.sha256:
-            return content
-        why.append(f"{address} is not the file that is pinned")
+    for wait_s in (*_WAITS_S, None):
+        why, may_pass = [], False
+        for origin in origins:
+            address = f"{origin}/{urllib.parse.quote(package.path)}"
+            try:
+                with urllib.request.urlopen(address, timeout=_TIMEOUT_S) as answer:  # noqa: S310
+                    content: bytes = answer.read(package.size + 1)
+            except (OSError, http.client.HTTPException) as error:
+                why.append(f"{address}: {error}")
+                may_pass |= not isinstance(error, urllib.error.HTTPError) or error.code >= 500
+                continue
+            if hashlib.sha256(content).hexdigest() == package.sha256:
+                return content
+            why.append(f"{address} is not the file that is pinned")
+        if wait_s is None or not may_pass:
+            break
+        time.sleep(wait_s)
     raise GuacdRootError(f"A package of guacd cannot be fetched: {'; '.join(why)}")
 
 

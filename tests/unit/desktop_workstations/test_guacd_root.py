@@ -7,7 +7,7 @@ import io
 import tarfile
 from email.message import Message
 from pathlib import Path
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 
 import pytest
 
@@ -41,10 +41,15 @@ class Mirror:
     def __init__(self) -> None:
         self.content: dict[str, bytes] = {}
         self.fetched: list[str] = []
+        self.silent = 0
+        """How many of the next requests find no mirror."""
 
     def __call__(self, address: str, *, timeout: float) -> io.BytesIO:
         """Open an address of the mirror."""
         self.fetched.append(address)
+        if self.silent > 0:
+            self.silent -= 1
+            raise URLError("Temporary failure in name resolution")
         found = self.content.get(address.removeprefix(_MIRROR))
         if found is None:
             raise HTTPError(address, 404, "Not Found", Message(), None)
@@ -138,6 +143,18 @@ def test_a_mirror_without_it_is_told(mirror: Mirror, tmp_path: Path) -> None:
     mirror.content.clear()
     with pytest.raises(GuacdRootError, match="404"):
         prepare_guacd(tmp_path / "cache")
+
+
+def test_a_network_that_fails_for_a_moment_is_asked_again(
+    mirror: Mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guacd, "_WAITS_S", (0, 0))
+    monkeypatch.setattr(guacd, "_AT_ONCE", 1)
+    mirror.silent = 6
+    with pytest.raises(GuacdRootError, match="name resolution"):
+        prepare_guacd(tmp_path / "cache")
+    mirror.silent = 4
+    assert (prepare_guacd(tmp_path / "cache") / "usr/sbin/guacd").is_file()
 
 
 def test_another_machine_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
