@@ -46,6 +46,9 @@ _RIGHTS_S = 5.0
 _LOAD_AGAIN_S = 10.0
 """Least time between two looks at the kubeconfig after the server refused its token."""
 
+_OLD_MOST = 6
+"""Connections of before that are kept: for a minute at least, longer than any watch reads from one."""
+
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 
 Json = dict[str, Any]
@@ -54,7 +57,8 @@ Json = dict[str, Any]
 class KubernetesRefusedError(Exception):
     """The API server said no: HTTP status, its word for it, its sentence and the details.
 
-    ``is_of_rights``: the service may not ask. A server that has just been started says so too.
+    What stands before it and says no by itself (a balancer's 404 while no server is behind it) is no
+    answer. ``is_of_rights``: the service may not ask. A server that has just been started says so too.
     """
 
     def __init__(self, status: int, reason: str, message: str, details: Mapping[str, Any]) -> None:
@@ -184,8 +188,11 @@ class KubernetesClient:
         """
         try:
             response = await self._send(method, path, query, body, content_type, limits)
-            if response.status == 401 and await self._load_again():
-                response.release()
+            if response.status == 401:
+                async with response:
+                    refused = await _refusal(response)
+                if not await self._load_again():
+                    raise refused
                 response = await self._send(method, path, query, body, content_type, limits)
             async with response:
                 if response.status >= 400:
@@ -244,6 +251,8 @@ class KubernetesClient:
             before, self._to = self._to, await self._load()
             if before is not None:
                 self._old.append(before)  # a watch may still be reading from it
+            while len(self._old) > _OLD_MOST:
+                await self._old.pop(0).session.close()
             return True
 
     async def aclose(self) -> None:
@@ -321,6 +330,8 @@ async def _refusal(response: aiohttp.ClientResponse) -> Exception:
     if response.status in _AGAIN or is_race:
         text = message or f"HTTP {response.status} {response.reason}"
         return KubernetesUnavailableError(text, _seconds(response.headers.get("Retry-After", "")))
+    if said.get("kind") != "Status":
+        return KubernetesUnavailableError(f"HTTP {response.status}, and not by the API server itself")
     details = details if isinstance(details, dict) else {}
     return KubernetesRefusedError(response.status, reason, message, details)
 

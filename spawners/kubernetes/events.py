@@ -50,7 +50,7 @@ class PodEvents(Mirror[PodEvent]):
 
     async def _list(self) -> None:
         page = await self._get({**self._selector, "limit": 1})
-        self._version = str((page.get("metadata") or {}).get("resourceVersion", ""))
+        self._version = str(page["metadata"]["resourceVersion"])
         self._hear()
         self._loaded.set()
 

@@ -214,7 +214,7 @@ class Mirror(Generic[T]):
                     break
                 query["continue"] = again
             await self._replace(found, turns)
-            self._version = str(metadata.get("resourceVersion", ""))
+            self._version = str(metadata["resourceVersion"])
         finally:
             self._told = None
         self._hear()
@@ -223,11 +223,14 @@ class Mirror(Generic[T]):
     async def _get(self, query: Mapping[str, object]) -> Mapping[str, Any]:
         self.requests["pages"] += 1
         try:
-            return await self._client.get(self._path, query, wait_s=5)
+            page = await self._client.get(self._path, query, wait_s=5)
         except KubernetesRefusedError as error:
             if error.status == 410:
                 raise ExpiredError from error
             raise
+        if not (page.get("metadata") or {}).get("resourceVersion"):
+            raise KubernetesUnavailableError("The answer is no list.")
+        return page
 
     async def _replace(self, found: dict[str, T], turns: Turns) -> None:
         for item in found.values():

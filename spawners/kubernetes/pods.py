@@ -11,7 +11,6 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from spawners.kubernetes import decode
 from spawners.kubernetes.client import KubernetesClient, KubernetesRefusedError, KubernetesUnavailableError
 from spawners.kubernetes.handles import Link
 from spawners.kubernetes.models import Pod
@@ -52,7 +51,7 @@ class Pods:
         gated = {**pod, "spec": {**pod["spec"], "schedulingGates": [{"name": GATE}]}}
         name = str(pod["metadata"]["name"])
         try:
-            made = decode.pod(await self._client.create(self._client.path("pods"), gated))
+            return self._watcher.heard(await self._client.create(self._client.path("pods"), gated))
         except KubernetesRefusedError as error:
             if error.status != 409:
                 raise
@@ -62,8 +61,6 @@ class Pods:
             if found.launch_id != launch_id:
                 raise TakenError(name) from error
             return found
-        self._watcher.pods.put(made)
-        return made
 
     async def arm(self, pod: Pod, secret: Mapping[str, Any]) -> None:
         """Give a pod its secret and let it be scheduled.
@@ -87,7 +84,7 @@ class Pods:
             },
             wait_s=_HAND_OVER_S,
         )
-        self._watcher.pods.put(decode.pod(opened))
+        self._watcher.heard(opened)
 
     async def delete(self, link: Link, *, grace_s: int | None = None) -> None:
         """Ask for a pod's end. One that is not there is no error.
@@ -108,7 +105,7 @@ class Pods:
             await self._watcher.look(link.name)
             return
         if said.get("kind") == "Pod":
-            self._watcher.pods.put(decode.pod(said))
+            self._watcher.heard(said)
 
     async def give_up(self, pod: Pod, reason: str) -> None:
         """End a pod that will never start, and write down why where the next engine finds it.
@@ -144,7 +141,7 @@ class Pods:
                 raise
             await self._watcher.look(name)
             return
-        self._watcher.pods.put(decode.pod(changed))
+        self._watcher.heard(changed)
 
     async def log_tail(self, name: str, lines: int, most: int = 65536) -> list[str]:
         """Last lines of a pod's log; none where its node does not have it (any more)."""

@@ -7,10 +7,11 @@ Readers take what is known (`pods`), or wait for a pod to become as they want it
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from spawners.kubernetes import decode
-from spawners.kubernetes.client import KubernetesClient, KubernetesRefusedError
+from spawners.kubernetes.client import KubernetesClient, KubernetesRefusedError, KubernetesUnavailableError
 from spawners.kubernetes.events import PodEvents
 from spawners.kubernetes.mirror import Mirror
 from spawners.kubernetes.models import Node, Pod
@@ -74,13 +75,25 @@ class ClusterWatcher:
             If that cannot be told.
         """
         try:
-            found = decode.pod(await self._client.get(self._client.path("pods", name), wait_s=5))
+            return self.heard(await self._client.get(self._client.path("pods", name), wait_s=5))
         except KubernetesRefusedError as error:
             if error.status != 404:
                 raise
             if (known := self.pods.items.get(name)) is not None:
                 self.pods.drop(known)
             return None
+
+    def heard(self, raw: Mapping[str, Any]) -> Pod:
+        """A pod as the server has just answered somebody; it goes into the copy.
+
+        Raises
+        ------
+        KubernetesUnavailableError
+            If the answer is none.
+        """
+        found = decode.pod(raw)
+        if not found.uid:
+            raise KubernetesUnavailableError("The answer is no pod.")
         self.pods.put(found)
         return found
 

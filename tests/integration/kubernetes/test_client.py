@@ -161,6 +161,30 @@ async def test_a_token_that_was_renewed_is_read_anew(
     assert [asked[3] for asked in server.asked[1:]] == [f"Bearer {TOKEN}", "Bearer the-second-token"]
 
 
+async def test_a_token_that_stays_refused_costs_no_memory(
+    client: KubernetesClient, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LOAD_AGAIN_S", 0.0)
+    server.answers = [status(401, "Unauthorized")]
+    for _ in range(12):
+        with pytest.raises(KubernetesRefusedError, match="Unauthorized"):
+            await client.get("/x", wait_s=0)
+    assert len(client._old) < 10
+    assert [each.session.closed for each in client._old] == [False] * len(client._old)
+
+
+@pytest.mark.parametrize("code", [401, 403, 404, 409, 410])
+async def test_what_stands_before_the_server_refuses_nothing(
+    client: KubernetesClient, server: Server, code: int
+) -> None:
+    server.answers = [web.Response(text="default backend - 404", status=code)]
+    with pytest.raises(KubernetesUnavailableError, match=f"HTTP {code}"):
+        await client.get("/x", wait_s=0)
+    server.answers = [web.json_response({"error": "no such route"}, status=code)]
+    with pytest.raises(KubernetesUnavailableError, match=f"HTTP {code}"):
+        await client.get("/x", wait_s=0)
+
+
 async def test_no_answer_is_no_refusal_and_no_token_is_told(
     client: KubernetesClient, server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -229,6 +229,15 @@ async def test_a_fault_of_ours_does_not_end_the_copy() -> None:
         assert names(copy) == {"a": 3}
 
 
+@pytest.mark.parametrize("nonsense", [{}, {"items": []}, {"metadata": {}, "items": []}])
+async def test_an_answer_that_is_no_list_empties_nothing(nonsense) -> None:
+    lists = [page(raw("a", 1), version=9), nonsense, page(raw("a", 1), raw("b", 12), version=12)]
+    async with mirrored(lists, [TOO_OLD]) as (server, copy, told):
+        await played(server)
+        assert names(copy) == {"a": 1, "b": 12}
+        assert [(b and b.name, n and n.name) for b, n in told] == [(None, "a"), (None, "b")]
+
+
 async def test_the_last_event_of_each_kind_is_kept_for_a_pod_and_no_others() -> None:
     def event(name, reason, uid, message=""):
         metadata = {"name": name, "uid": name, "resourceVersion": "5"}

@@ -1,0 +1,87 @@
+"""The steps of a pod's life against a server that may fail, or not be the server, at each of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from spawners.kubernetes.client import KubernetesRefusedError, KubernetesUnavailableError
+from spawners.kubernetes.handles import Link
+from spawners.kubernetes.naming import FINALIZER, LAUNCH_LABEL
+from spawners.kubernetes.pods import Pods
+from spawners.kubernetes.watcher import ClusterWatcher
+
+DOWN = KubernetesUnavailableError("connection refused")
+ABSENT = KubernetesRefusedError(404, "NotFound", "not found", {})
+TAKEN = KubernetesRefusedError(409, "AlreadyExists", "it exists", {})
+LINK = Link("session-1", "uid-1")
+
+
+def raw(*, launch="1", finalizers=(FINALIZER,), **more):
+    metadata = {"name": "session-1", "uid": "uid-1", "resourceVersion": "5", "labels": {LAUNCH_LABEL: launch}}
+    return {
+        "kind": "Pod",
+        "metadata": {**metadata, "finalizers": list(finalizers), **more},
+        "spec": {},
+        "status": {},
+    }
+
+
+class Api:
+    """Answers in turn, to whatever is asked; ``asked`` are method and what is below the namespace."""
+
+    namespace = "ns"
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+        self.asked = []
+
+    def path(self, *parts):
+        return "/".join(parts)
+
+    async def _answer(self, method, path):
+        self.asked.append((method, path))
+        found = self.answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    async def get(self, path, query=None, **_):
+        return await self._answer("GET", path)
+
+    async def create(self, path, body, **_):
+        return await self._answer("POST", path)
+
+    async def patch(self, path, body, **_):
+        return await self._answer("PATCH", path)
+
+    async def delete(self, path, options=None, **_):
+        return await self._answer("DELETE", path)
+
+
+def pods(*answers):
+    api = Api(*answers)
+    watcher = ClusterWatcher("c", api, sees_nodes=False)
+    return Pods(api, watcher), watcher, api
+
+
+WANTED = {"metadata": {"name": "session-1"}, "spec": {}}
+
+
+@pytest.mark.parametrize("nonsense", [{}, {"kind": "Pod"}, {"kind": "Status", "status": "Success"}])
+async def test_an_answer_that_is_no_pod_says_nothing_of_one(nonsense):
+    steps, watcher, _ = pods(nonsense, nonsense, TAKEN, nonsense)
+    with pytest.raises(KubernetesUnavailableError):
+        await watcher.look("session-1")
+    for _ in range(2):
+        with pytest.raises(KubernetesUnavailableError):
+            await steps.make(WANTED, "1")
+    assert watcher.pods.items == {}
+
+
+async def test_a_pod_of_an_earlier_try_is_taken_over_and_nobody_else_s():
+    steps, watcher, _ = pods(TAKEN, raw())
+    assert (await steps.make(WANTED, "1")).uid == "uid-1"
+    assert watcher.pod("session-1", "uid-1") is not None
+    steps, _, _ = pods(TAKEN, raw(launch="2"))
+    with pytest.raises(Exception, match="session-1"):
+        await steps.make(WANTED, "1")
