@@ -13,6 +13,7 @@ import json
 import logging
 import random
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -50,6 +51,8 @@ _YIELD_S = 0.004
 
 _SHORT_S = 1.0
 """A watch that ends sooner than this is not begun again at once."""
+
+_GONE_MOST = 10_000
 
 _PAUSE_S = 0.5
 _PAUSE_MOST_S = 10.0
@@ -101,6 +104,7 @@ class Mirror(Generic[T]):
         self._loaded = asyncio.Event()
         self._outage = Outage(what)
         self._told: dict[str, T] | None = None
+        self._gone: OrderedDict[str, None] = OrderedDict()
         self._task: asyncio.Task[None] | None = None
 
     # --- life ---------------------------------------------------------------------------------
@@ -146,7 +150,7 @@ class Mirror(Generic[T]):
         return True
 
     def put(self, item: T) -> None:
-        """An answer of the server to somebody else, that the watch will tell later."""
+        """An answer of the server to somebody else, that the watch will tell later, or has told already."""
         if self._told is not None:
             self._told[item.name] = item
         self._take(item)
@@ -161,10 +165,15 @@ class Mirror(Generic[T]):
         before = self.items.get(item.name)
         if before is not None and before.uid == item.uid and before.version >= item.version:
             return
+        if item.uid in self._gone:  # the answer to who removed it was slower than the watch
+            return
         self.items[item.name] = item
         self._changed(before, item)
 
     def _remove(self, item: T) -> None:
+        self._gone[item.uid] = None
+        while len(self._gone) > _GONE_MOST:
+            self._gone.popitem(last=False)
         before = self.items.get(item.name)
         if before is not None and before.uid == item.uid:
             del self.items[item.name]
@@ -197,6 +206,7 @@ class Mirror(Generic[T]):
 
     async def _list(self) -> None:
         self._told, turns = {}, Turns()
+        self._gone.clear()
         self.requests["lists"] += 1
         try:
             found: dict[str, T] = {}

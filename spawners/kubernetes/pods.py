@@ -122,15 +122,17 @@ class Pods:
     async def let_go(self, link: Link) -> None:
         """Remove the object of a pod that was settled.
 
+        The finalizer goes last: until then whoever repeats this after a crash finds the pod by it.
+
         Raises
         ------
         KubernetesRefusedError, KubernetesUnavailableError
             As the server says.
         """
         self._watcher.released.add(link.uid)
+        await self.delete(link)
         ours = {"$deleteFromPrimitiveList/finalizers": [FINALIZER]}
         await self._change(link.name, {"metadata": {"uid": link.uid, **ours}})
-        await self.delete(link)
         self._watcher.vanished.pop(link.uid, None)
 
     async def _change(self, name: str, change: Mapping[str, Any]) -> None:

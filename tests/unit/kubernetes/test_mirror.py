@@ -200,6 +200,27 @@ async def test_what_others_were_told_is_neither_lost_nor_overwritten_by_what_is_
         await copy.aclose()
 
 
+async def test_an_answer_that_comes_after_the_watch_brings_nothing_back() -> None:
+    copies = []
+
+    def late():
+        copies[0].put(decode.pod(raw("a", 12)))
+        copies[0].put(decode.pod(raw("b", 13, "another")))
+
+    server = Server(
+        [page(raw("a", 1), raw("b", 2, "one"), version=9)],
+        [[line("DELETED", raw("a", 12)), line("DELETED", raw("b", 12, "one")), late]],
+    )
+    copy = Mirror(server, "/pods", decode.pod, what="Pods")
+    copies.append(copy)
+    copy.start()
+    try:
+        await played(server)
+        assert names(copy) == {"b": 13}
+    finally:
+        await copy.aclose()
+
+
 async def test_a_copy_without_an_answer_is_stale_and_says_why(monkeypatch) -> None:
     monkeypatch.setattr(mirror, "_SILENCE_S", 0.05)
     monkeypatch.setattr(mirror, "_PAUSE_MOST_S", 0.02)

@@ -14,6 +14,7 @@ DOWN = KubernetesUnavailableError("connection refused")
 ABSENT = KubernetesRefusedError(404, "NotFound", "not found", {})
 TAKEN = KubernetesRefusedError(409, "AlreadyExists", "it exists", {})
 LINK = Link("session-1", "uid-1")
+ENDING = {"deletionTimestamp": "2026-11-21T12:00:00Z"}
 
 
 def raw(*, launch="1", finalizers=(FINALIZER,), **more):
@@ -85,3 +86,24 @@ async def test_a_pod_of_an_earlier_try_is_taken_over_and_nobody_else_s():
     steps, _, _ = pods(TAKEN, raw(launch="2"))
     with pytest.raises(Exception, match="session-1"):
         await steps.make(WANTED, "1")
+
+
+async def test_a_pod_is_let_go_so_that_a_crash_in_between_leaves_it_to_be_found():
+    steps, watcher, api = pods(raw(**ENDING, resourceVersion="6"), DOWN)
+    watcher.heard(raw())
+    with pytest.raises(KubernetesUnavailableError):
+        await steps.let_go(LINK)
+    (left,) = watcher.pods.items.values()
+    assert left.has_finalizer  # what a later life looks for
+    assert left.deleted_at is not None
+    api.answers = [raw(**ENDING, resourceVersion="6"), raw(**ENDING, finalizers=(), resourceVersion="7")]
+    await steps.let_go(LINK)
+    assert api.asked == [("DELETE", "pods/session-1"), ("PATCH", "pods/session-1")] * 2
+
+
+async def test_what_has_gone_already_is_let_go_too():
+    steps, watcher, _ = pods(ABSENT, ABSENT, ABSENT, ABSENT)
+    watcher.heard(raw())
+    await steps.let_go(LINK)
+    assert watcher.pods.items == {}
+    assert watcher.vanished == {}
