@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from hub.repository.context import profile_entry, write_context
@@ -39,7 +40,9 @@ def _repo2docker(repository: Path, name: str) -> int:
         raise RepositoryError(
             f"{repository} has no lock, but an environment that {_PROGRAM} builds; it is not installed here."
         )
-    done = subprocess.run([program, *repo2docker_words(repository, name)], check=False)
+    # It runs the configuration that is in its own folder, which must not be the repository's.
+    with tempfile.TemporaryDirectory(prefix="panhub-image-") as empty:
+        done = subprocess.run([program, *repo2docker_words(repository, name)], check=False, cwd=empty)
     if done.returncode == 0:
         print(
             f"{name} is built. Add our start-up code, so that sessions start in it: see the guide on images."
@@ -50,4 +53,4 @@ def _repo2docker(repository: Path, name: str) -> int:
 def repo2docker_words(repository: Path, name: str) -> list[str]:
     """Arguments of repo2docker: build only, for nobody in particular."""
     identity = ["--user-id", "1000", "--user-name", "person"]
-    return ["--no-run", *identity, "--image-name", name, "--", str(repository)]
+    return ["--no-run", *identity, "--image-name", name, "--", str(repository.resolve())]

@@ -27,7 +27,11 @@ _BUILDERS = (
     "environment.yml",
     "environment.yaml",
     "Dockerfile",
+    "Pipfile",
+    "Pipfile.lock",
     "Project.toml",
+    "JuliaProject.toml",
+    "REQUIRE",
     "install.R",
     "DESCRIPTION",
     "default.nix",
@@ -67,7 +71,7 @@ def read_repository(folder: Path) -> Repository:
     """
     if not folder.is_dir():
         raise RepositoryError(f"{folder} is no folder.")
-    place = next(folder / name for name in _FOLDERS if not name or (folder / name).is_dir())
+    place = _place(folder)
     path = next((place / name for name in _LOCKS if (place / name).is_file()), None)
     if path is None:
         raise RepositoryError(f"{place} has none of {', '.join(_LOCKS)}. {_HOW}")
@@ -88,9 +92,13 @@ def read_repository(folder: Path) -> Repository:
 
 def needs_repo2docker(folder: Path) -> bool:
     """Whether the repository has no lock, but what repo2docker makes an environment of."""
-    places = [folder / name for name in _FOLDERS if (folder / name).is_dir()]
-    has_lock = any((place / name).is_file() for place in places for name in _LOCKS)
-    return not has_lock and any((place / name).is_file() for place in places for name in _BUILDERS)
+    place = _place(folder)
+    has_lock = any((place / name).is_file() for name in _LOCKS)
+    return not has_lock and any((place / name).is_file() for name in _BUILDERS)
+
+
+def _place(folder: Path) -> Path:
+    return next(folder / name for name in _FOLDERS if not name or (folder / name).is_dir())
 
 
 def locked_packages(text: str, name: str) -> set[str]:

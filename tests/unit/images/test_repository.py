@@ -1,6 +1,7 @@
 """Environments from repositories: which can be made, and what is written."""
 
 import hashlib
+import sys
 
 import pytest
 import yaml
@@ -122,3 +123,31 @@ def test_other_environments_are_left_to_repo2docker_if_it_is_there(repository, t
     words = (tmp_path / "words").read_text().split()
     assert words[-4:] == ["--image-name", "alloys", "--", str(folder)]
     assert "--no-run" in words
+
+
+def test_what_is_beside_the_folder_of_the_build_says_nothing(repository):
+    folder = repository(requirements_txt="numpy", environment_yml="dependencies: []")
+    assert not needs_repo2docker(folder)
+    (folder / "binder").mkdir()
+    assert not needs_repo2docker(folder)
+    (folder / "binder" / "environment.yml").write_text("dependencies: []")
+    assert needs_repo2docker(folder)
+
+
+def test_the_real_repo2docker_takes_our_words_and_nothing_of_the_repository(
+    repository, tmp_path, monkeypatch, capfd
+):
+    folder = repository(environment_yml="dependencies: [python=3.11]")
+    (folder / "repo2docker_config.py").write_text(f"open({str(tmp_path / 'written')!r}, 'w')")
+    program = tmp_path / "only-says"
+    # Building needs docker; what would be built is printed without.
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m repo2docker --no-build --debug "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(command.shutil, "which", lambda _: str(program))
+    monkeypatch.chdir(folder)
+    assert main(["image", ".", str(tmp_path / "out"), "--name", "alloys"]) == 0
+    printed = capfd.readouterr().out
+    assert {"ENV APP_BASE=/srv", "ENV CONDA_DIR=${APP_BASE}/conda"} <= set(printed.splitlines())
+    assert "ENV NB_PYTHON_PREFIX=${CONDA_DIR}/envs/notebook" in printed  # as the guide on images says
+    assert "COPY --chown=1000:1000 src/ ${REPO_DIR}/" in printed
+    assert not (tmp_path / "written").exists()
