@@ -103,6 +103,9 @@ def _session_pod(
         "PANHUB_NODE_NAME": _field("spec.nodeName"),
         "PANHUB_POD_IPS": _field("status.podIPs"),
     }
+    if not plan.size.gpus:
+        # CUDA's images say "all", and NVIDIA's container runtime would give them what nobody asked for.
+        variables["NVIDIA_VISIBLE_DEVICES"] = "void"
     pod = _pod(
         pod_name(plan.launch_id),
         cluster,

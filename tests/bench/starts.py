@@ -133,7 +133,11 @@ def measure(
         print(number, *(f"{way.seconds[-1]:.2f}" for way in ways if way.seconds), flush=True)
     ours, theirs, bare = (way.seconds for way in ways)
     beside = ((floor, bare, goal_floor), (peer, theirs, goal_peer))
-    kinds = {"median": statistics.median, "p90": lambda of: percentile(of, 90), "fastest": min}
+    kinds: dict[str, Callable[[list[float]], float]] = {
+        "median": statistics.median,
+        "p90": lambda of: percentile(of, 90),
+        "fastest": min,
+    }
     return [
         at_most(
             f"answers, {what}",

@@ -306,6 +306,12 @@ def test_gpus_of_a_type_are_on_the_nodes_of_the_pool_that_have_it():
     assert pod_of(pools={"default": pool})["spec"]["nodeSelector"] == {"pool": "gpu"}
 
 
+def test_an_image_gives_nobody_gpus_that_were_not_asked_for():
+    assert variables(pod_of())["NVIDIA_VISIBLE_DEVICES"] == "void"
+    with_gpus = pod_of({"size": A100}, pools={"default": GPUS})
+    assert "NVIDIA_VISIBLE_DEVICES" not in variables(with_gpus)  # the device plugin says which
+
+
 def test_a_type_that_the_pool_has_not_is_refused_and_never_another():
     pools = a_cluster(pools={"default": GPUS, "one": {"gpus": {"v100": {}}}, "none": {}}).pools
     assert gpus_of(pools["default"], replace(A100, gpu_type="v100")) is None
