@@ -44,7 +44,8 @@ class SupervisorError(Exception):
 class Program:
     """One process to keep. ``environment`` is all it gets; secrets are in it, never in ``argv``.
 
-    It is ready when ``ready_url`` (see `answers`) gives any answer below 500.
+    It is ready when ``ready_url`` (see `answers`) gives any answer below 500. It runs as ``user`` with the
+    group of that name and their others, or as whoever supervises it.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Program:
     ready_url: str
     ready_timeout_s: float = 90.0
     stop_timeout_s: float = 20.0
+    user: str | None = None
 
 
 class StateLock:
@@ -177,7 +179,7 @@ class _Keeper:
         with self.log.open("ab") as log:
             self.log.chmod(0o600)
             self._process = await asyncio.create_subprocess_exec(
-                *_dies_with_parent(self.program.argv),
+                *_dies_with_parent(self.program),
                 env=dict(self.program.environment),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
@@ -293,10 +295,18 @@ async def until_told_to_stop(work: Coroutine[Any, Any, None]) -> None:
             loop.remove_signal_handler(kind)
 
 
-def _dies_with_parent(argv: tuple[str, ...]) -> tuple[str, ...]:
-    """Have the kernel end the program (SIGTERM) when the supervisor is killed, where that can be had."""
-    setpriv = shutil.which("setpriv")
-    return (setpriv, "--pdeathsig", "TERM", "--", *argv) if setpriv else argv
+def _dies_with_parent(program: Program) -> tuple[str, ...]:
+    """Have the kernel end the program (SIGTERM) when the supervisor is killed, where that can be had.
+
+    A later change of its user would undo that (prctl(2), PR_SET_PDEATHSIG), so both are one step.
+    """
+    setpriv, user = shutil.which("setpriv"), program.user
+    if setpriv is None and user is not None:
+        raise SupervisorError(f"To run {program.name} as {user}, setpriv is needed (package util-linux).")
+    if setpriv is None:
+        return program.argv
+    change = () if user is None else ("--reuid", user, "--regid", user, "--init-groups", "--no-new-privs")
+    return (setpriv, *change, "--pdeathsig", "TERM", "--", *program.argv)
 
 
 def _kill_group(leader: int) -> None:

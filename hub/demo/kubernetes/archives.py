@@ -101,14 +101,13 @@ def read_archive(path: Path) -> Archive:
     ValueError
         If it is no such archive.
     """
-    with tarfile.open(path) as tar:
-        try:
+    try:
+        with tarfile.open(path) as tar:
             file = tar.extractfile("index.json")
-        except KeyError:
-            file = None
-        if file is None:
-            raise ValueError(f"{path} is no archive of an OCI image.")
-        manifests = json.load(file)["manifests"]
+            manifests = json.load(file)["manifests"] if file is not None else []
+    except (tarfile.TarError, EOFError, KeyError, json.JSONDecodeError) as error:
+        # One that was cut off is no tar file, or one without an index.
+        raise ValueError(f"{path} is no archive of an OCI image: {error}") from error
     if len(manifests) != 1:
         raise ValueError(f"{path} has {len(manifests)} images, not one.")
     named: dict[str, str] = manifests[0].get("annotations", {})

@@ -7,26 +7,24 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TextIO
 
 from hub.demo.kubernetes.addresses import DOMAIN, NODE_NAME, Addresses
 from hub.demo.kubernetes.api import Api
 from hub.demo.kubernetes.binaries import ARCHIVES, kubernetes_binaries
-from hub.demo.kubernetes.configuration import CNI_PLUGINS, write_configuration
+from hub.demo.kubernetes.configuration import write_configuration
 from hub.demo.kubernetes.control import Control
 from hub.demo.kubernetes.credentials import make_credentials, write_kubeconfig
-from hub.demo.kubernetes.daemons import PATH, Daemon
+from hub.demo.kubernetes.daemons import PATH, make_daemon
 from hub.demo.kubernetes.errors import KubernetesDemoError
+from hub.demo.kubernetes.machine import check_nftables, missing_programs, snapshotter_of
 from hub.demo.kubernetes.namespace import Namespace
 from hub.demo.kubernetes.objects import first_objects
 from hub.demo.kubernetes.owner import take_slot
 from hub.demo.kubernetes.specs import daemon_specs, store_client
 from hub.demo.kubernetes.store import Store
-
-NEEDED = ("runc", "ip", "nft", "nsenter", "unshare")
-"""Programs of Debian packages; see KUBERNETES_PACKAGES in the Makefile."""
 
 _START_S = 180.0
 _TOKEN_S = 12 * 3600
@@ -132,18 +130,20 @@ class Cluster(Control):
 
     def stop(self) -> None:
         """End every process of it, and remove all that it has made but its folder. Idempotent."""
-        if self._api is not None:
-            self._api.close()
-            self._api = None
+        api, self._api = self._api, None
         namespace, self._namespace = self._namespace, None
-        if namespace is not None:
-            namespace.stop()
-        for daemon in self._daemons.values():
-            daemon.forget()
-        self._daemons = {}
-        if self._held is not None:
-            self._held.close()
-            self._held = None
+        daemons, self._daemons = self._daemons, {}
+        held, self._held = self._held, None
+        # The last that is put in is done first, and each is done whatever becomes of the others.
+        with ExitStack() as steps:
+            if held is not None:
+                steps.callback(held.close)
+            for daemon in daemons.values():
+                steps.callback(daemon.forget)
+            if namespace is not None:
+                steps.callback(namespace.stop)
+            if api is not None:
+                steps.callback(api.close)
 
     def _prepare(self, binaries: Path) -> None:
         for name in _REMADE:
@@ -153,15 +153,14 @@ class Cluster(Control):
             path.mkdir(parents=True, exist_ok=True)
         self._binaries = binaries
         self._made = make_credentials(self.folder / "credentials", self._at)
-        snapshotter = _snapshotter(store)
+        snapshotter = snapshotter_of(store)
         files = write_configuration(self.folder / "configuration", self._made, self._at, snapshotter)
         self._namespace = Namespace(self.folder, store, self._at, self._held_file.fileno())
         self._namespace.start()
+        check_nftables(self.run)
         self._store = Store(store_client(binaries), self.run)
         for spec in daemon_specs(binaries, self.folder, files, self._made, self._at):
-            self._daemons[spec.name] = Daemon(
-                spec, self._namespace, self.folder / "logs" / f"{spec.name}.log"
-            )
+            self._daemons[spec.name] = make_daemon(spec, self._namespace, self.folder / "logs")
         self._api = Api(self.server, self.ca, self._made.token("admin"))
 
     def _start_daemons(self) -> None:
@@ -257,24 +256,6 @@ class Cluster(Control):
     def _held_file(self) -> TextIO:
         assert self._held is not None
         return self._held
-
-
-def missing_programs() -> list[str]:
-    """What of Debian's packages is not installed."""
-    missing = [name for name in NEEDED if shutil.which(name, path=PATH) is None]
-    return [*missing, *([] if (CNI_PLUGINS / "ptp").exists() else ["containernetworking-plugins"])]
-
-
-def _snapshotter(folder: Path) -> str:
-    """Overlayfs, or copies where the disk is itself an overlay, as in some containers."""
-    script = 'cd "$1" && mkdir -p l u w m && mount -t overlay overlay -o lowerdir=l,upperdir=u,workdir=w m'
-    probe = folder / "probe"
-    probe.mkdir(exist_ok=True)
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", script, "probe", str(probe)], check=False, capture_output=True
-    )
-    shutil.rmtree(probe, ignore_errors=True)
-    return "overlayfs" if done.returncode == 0 else "native"
 
 
 @contextmanager

@@ -8,10 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from hub.demo.daemons import Daemon
 from hub.demo.kubernetes.addresses import NODE_NAME, Addresses
 from hub.demo.kubernetes.api import Api
 from hub.demo.kubernetes.credentials import Credentials
-from hub.demo.kubernetes.daemons import Daemon
+from hub.demo.kubernetes.daemons import make_daemon
 from hub.demo.kubernetes.errors import KubernetesDemoError
 from hub.demo.kubernetes.namespace import Namespace
 from hub.demo.kubernetes.specs import kwok_spec
@@ -138,8 +139,7 @@ class Control:
         if "kwok" not in self._daemons:
             assert self._made is not None
             spec = kwok_spec(self._binaries, self._made, self._at)
-            log = self.daemon("kubelet").log.with_name("kwok.log")
-            self._daemons["kwok"] = Daemon(spec, self._inside, log)
+            self._daemons["kwok"] = make_daemon(spec, self._inside, self.daemon("kubelet").log.parent)
         self.daemon("kwok").start()
         names = [f"fake-{number}" for number in range(1, count + 1)]
         for name in names:

@@ -15,9 +15,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import httpx
 
@@ -43,17 +43,23 @@ def main() -> int:
         timeout=httpx.Timeout(30.0, read=None),
         trust_env=False,
     ) as client:
-        seen = _Seen()
+        seen = Seen()
         for kind, path in _KINDS.items():
             threading.Thread(target=_follow, args=(client, path, kind, seen), daemon=True).start()
-        written = ""
-        while True:
-            rules = ruleset(seen.wait(), network)
-            if rules != written and _write(rules):
-                written = rules
+        enforce(seen, network, _write)
 
 
-class _Seen:
+def enforce(seen: Seen, network: str, write: Callable[[str], bool]) -> Never:
+    """Keep the rules as the policies say; rules that ``write`` did not take are written again soon."""
+    written, is_written = "", True
+    while True:
+        rules = ruleset(seen.wait(None if is_written else _RETRY_S), network)
+        is_written = rules == written or write(rules)
+        if is_written:
+            written = rules
+
+
+class Seen:
     """What the API has, by kind and uid."""
 
     def __init__(self) -> None:
@@ -62,11 +68,13 @@ class _Seen:
         self._is_new = False
 
     def replace(self, kind: str, objects: dict[str, Object]) -> None:
+        """Take all objects of a kind, by uid, in place of those before."""
         with self._changed:
             self._objects[kind] = objects
             self._notify()
 
     def change(self, kind: str, event: str, thing: Object) -> None:
+        """Take one event of a watch."""
         with self._changed:
             uid = thing["metadata"]["uid"]
             slim = _slim(thing)
@@ -78,10 +86,14 @@ class _Seen:
                 self._objects[kind][uid] = slim
             self._notify()
 
-    def wait(self) -> State:
-        """Wait until all kinds are known and something has changed; what changes at once is one change."""
+    def wait(self, timeout_s: float | None) -> State:
+        """Wait until all kinds are known and something has changed; what changes at once is one change.
+
+        Not longer than ``timeout_s``, once all kinds are known.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._is_new and len(self._objects) == len(_KINDS))
+            self._changed.wait_for(lambda: len(self._objects) == len(_KINDS))
+            self._changed.wait_for(lambda: self._is_new, timeout_s)
         time.sleep(_GATHER_S)
         with self._changed:
             self._is_new = False
@@ -92,7 +104,7 @@ class _Seen:
         self._changed.notify_all()
 
 
-def _follow(client: httpx.Client, path: str, kind: str, seen: _Seen) -> None:
+def _follow(client: httpx.Client, path: str, kind: str, seen: Seen) -> None:
     while True:
         try:
             listed = client.get(path, timeout=30.0).raise_for_status().json()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hub.demo.site import SiteError
 
-class KubernetesDemoError(Exception):
+
+class KubernetesDemoError(SiteError):
     """The cluster cannot be made or does not answer; the text says why."""

@@ -25,6 +25,9 @@ from pathlib import Path
 CGROUPS = Path("/sys/fs/cgroup")
 _LINK_BITS = 30
 
+_NEEDED = ("cpu", "cpuset", "memory", "pids")
+"""Controllers of v2 that the kubelet looks for, of those that the machine has."""
+
 _KEEPER = """
 set -e
 # As the machine numbers it.
@@ -78,8 +81,8 @@ def main() -> int:
         signal.signal(kind, signal.SIG_IGN)
     settings = json.loads(sys.argv[1])
     minder = Minder(Path(settings["folder"]), Path(settings["images"]), settings["addresses"])
-    minder.remove()
     try:
+        minder.remove()
         init = minder.make()
         print(init, flush=True)
         sys.stdin.buffer.read()
@@ -150,24 +153,46 @@ def hierarchies() -> list[Path]:
     """Roots of the control groups: one of v2, or one for each controller of v1 and the unified one."""
     if (CGROUPS / "cgroup.controllers").exists():
         return [CGROUPS]
+    if not CGROUPS.is_dir():
+        return []
     return [path for path in CGROUPS.iterdir() if not path.is_symlink() and os.path.ismount(path)]
 
 
 def make_groups(name: str) -> None:
-    """Make the group below which the kubelet keeps its pods."""
-    for root in hierarchies():
+    """Make the group below which the kubelet keeps its pods.
+
+    Raises
+    ------
+    OSError
+        If there are no control groups, or this process may not share their controllers out.
+    """
+    roots = hierarchies()
+    if not roots:
+        raise OSError(f"there are no control groups in {CGROUPS}")
+    for root in roots:
         group = root / name
         group.mkdir(exist_ok=True)
         for file in ("cpuset.cpus", "cpuset.mems"):
             # A new group of v1 has neither processors nor memory.
             if (group / file).exists() and (root / file).exists():
                 (group / file).write_text((root / file).read_text())
-        controllers = root / "cgroup.controllers"
-        if controllers.exists():
-            for each in controllers.read_text().split():
-                # Where systemd manages the machine most are there already; some kernels lack some.
-                with contextlib.suppress(OSError):
-                    (root / "cgroup.subtree_control").write_text(f"+{each}")
+        if (root / "cgroup.controllers").exists():
+            _share_out(root, group)
+
+
+def _share_out(root: Path, group: Path) -> None:
+    """Let a group of v2 have the controllers of its parent, as the kubelet needs them."""
+    there = (root / "cgroup.controllers").read_text().split()
+    for each in there:
+        # Where systemd manages the machine most are there already; some kernels lack some.
+        with contextlib.suppress(OSError):
+            (root / "cgroup.subtree_control").write_text(f"+{each}")
+    given = (group / "cgroup.controllers").read_text().split()
+    if lacking := [name for name in _NEEDED if name in there and name not in given]:
+        raise OSError(
+            f"{root} gives its groups no {', '.join(lacking)}. In a container its own processes must first "
+            'be moved into a group below it (cgroups(7), "no internal processes")'
+        )
 
 
 def remove_groups(name: str) -> None:

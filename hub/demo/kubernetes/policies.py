@@ -114,6 +114,8 @@ def _rules(
             if peer is None:
                 who = ""
             elif "ipBlock" in peer:
+                if not _is_ipv4(peer["ipBlock"]["cidr"]):
+                    continue
                 who = _block(peer["ipBlock"], field)
             elif found:
                 who = f"ip {field} {{ {', '.join(address(each) for each in found)} }} "
@@ -140,9 +142,14 @@ def _peers(
 
 
 def _block(block: Object, field: str) -> str:
-    excepted = block.get("except")
+    excepted = [each for each in block.get("except") or () if _is_ipv4(each)]
     without = f"ip {field} != {{ {', '.join(excepted)} }} " if excepted else ""
     return f"ip {field} {block['cidr']} {without}"
+
+
+def _is_ipv4(network: str) -> bool:
+    """Whether the network can be one of packets here, which have no others."""
+    return ipaddress.ip_network(network, strict=False).version == 4
 
 
 def _ports(port: Object | None, asked: Sequence[Object]) -> Iterator[str]:

@@ -182,20 +182,22 @@ class SlurmCluster(Control, Jobs):
         """Stop all daemons, and end every job and every process of the cluster. The state stays."""
         if self._namespace is None:
             return
-        # slurmctld saves what it knows; the others are made to be cut off.
-        for name in ("slurmctld", "slurmdbd", "mariadbd"):
-            if (daemon := self._daemons.get(name)) is not None:
-                with contextlib.suppress(SlurmDemoError):
-                    daemon.stop(5.0)
-        self._namespace.stop()
-        self._namespace = None
-        for daemon in self._daemons.values():
-            daemon.forget()
-        self._daemons = {}
-        if self.memory_group is not None:
-            remove_group(self.memory_group)
-        if self._held is not None:
-            self._held.close()
+        namespace, self._namespace = self._namespace, None
+        daemons, self._daemons = self._daemons, {}
+        # The last that is put in is done first, and each is done whatever becomes of the others.
+        with contextlib.ExitStack() as steps:
+            if self._held is not None:
+                steps.callback(self._held.close)
+            if self.memory_group is not None:
+                steps.callback(remove_group, self.memory_group)
+            for daemon in daemons.values():
+                steps.callback(daemon.forget)
+            steps.callback(namespace.stop)
+            # slurmctld saves what it knows; the others are made to be cut off.
+            for name in ("slurmctld", "slurmdbd", "mariadbd"):
+                if (found := daemons.get(name)) is not None:
+                    with contextlib.suppress(SlurmDemoError):
+                        found.stop(5.0)
 
     def reset(self) -> None:
         """Bring everything back: daemons run, no jobs, no reservations, nodes idle."""

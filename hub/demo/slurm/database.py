@@ -6,15 +6,14 @@ A copy is of the same versions of Slurm and MariaDB and of the same commands, or
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
+from hub.demo.locks import locked
 from hub.demo.slurm.people import SLURM_USER
 from hub.demo.slurm.release import SlurmDemoError, cache_folder
 
@@ -39,7 +38,7 @@ class DatabaseCache:
 
     def take(self, datadir: Path) -> bool:
         """Make ``datadir`` from the cache, if it has such a database."""
-        with self._lock():
+        with locked(self._folder.parent, self._folder.name):
             if not self._folder.exists():
                 return False
             _copy(self._folder, datadir)
@@ -47,19 +46,12 @@ class DatabaseCache:
 
     def keep(self, datadir: Path) -> None:
         """Copy a database that nothing uses now into the cache."""
-        with self._lock():
+        with locked(self._folder.parent, self._folder.name):
             if not self._folder.exists():
                 part = self._folder.with_name(f".{self._folder.name}.part")
                 shutil.rmtree(part, ignore_errors=True)
                 _copy(datadir, part)
                 part.rename(self._folder)
-
-    @contextmanager
-    def _lock(self) -> Iterator[None]:
-        self._folder.parent.mkdir(parents=True, exist_ok=True)
-        with self._folder.with_suffix(".lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -7,7 +7,6 @@ release, since its root has a Python of its own, named by what it is made from.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub.demo.install import ROOT, TOOLS
+from hub.demo.locks import locked
 from hub.demo.slurm.namespace import Namespace
 from hub.demo.slurm.people import SITE
 from hub.demo.slurm.release import Release, SlurmDemoError
@@ -63,7 +63,7 @@ def prepare_environment(
     folder.mkdir(parents=True, exist_ok=True)
     for each in (site, folder):
         each.chmod(0o755)
-    with _lock(folder), _programs(release, site) as run:
+    with locked(folder, ".made"), _programs(release, site) as run:
         prefix = _made(folder, f"pan-core-{release.name}", [LOCK], lambda path: _install(path, LOCK, run))
         desktop = None
         if with_desktop:
@@ -157,10 +157,3 @@ def _hash(paths: list[Path]) -> str:
 
 def _age_s(path: Path) -> float:
     return time.time() - path.stat().st_mtime
-
-
-@contextmanager
-def _lock(folder: Path) -> Iterator[None]:
-    with (folder / ".lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -27,8 +27,8 @@ shift
 if [ -c /dev/fuse ]; then
   held=$(mktemp -d)
   mount -t tmpfs tmpfs "$held"
-  mknod -m 666 "$held/fuse" c 10 229
-  mount --bind "$held/fuse" /dev/fuse
+  # Where devices cannot be made it stays as it is.
+  if mknod -m 666 "$held/fuse" c 10 229; then mount --bind "$held/fuse" /dev/fuse; fi
   umount "$held"
   rmdir "$held"
 fi
@@ -51,6 +51,8 @@ _OTHER_ROOT = """
 root=$1
 shift
 layer=$(mktemp -d)
+# By it the folder can be removed once it is out of sight.
+exec 9< "${layer%/*}"
 mount -t tmpfs -o mode=755 tmpfs "$layer"
 mkdir "$layer/upper" "$layer/work" "$layer/root"
 mount -t overlay overlay -o "lowerdir=$root,upperdir=$layer/upper,workdir=$layer/work" "$layer/root"
@@ -70,6 +72,8 @@ done
 cd "$new"
 pivot_root . .
 umount --lazy .
+rmdir "/proc/self/fd/9/${layer##*/}"
+exec 9<&-
 exec /bin/bash -c 'echo ready; read -r line'
 """
 

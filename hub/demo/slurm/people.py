@@ -8,17 +8,15 @@ them; `remove_people` removes them.
 
 from __future__ import annotations
 
-import fcntl
 import grp
 import pwd
 import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from hub.demo.facility import proposal_teams
+from hub.demo.locks import locked
 from hub.demo.people import PEOPLE
 from hub.demo.slurm.release import SlurmDemoError
 
@@ -39,6 +37,9 @@ REST_USER = "panhub-rest"
 
 GATEWAY_USER = "panhub-gateway"
 """Runs the token gateway."""
+
+_LOCK = (Path("/run"), "panhub-demo-people")
+"""useradd does not wait for another one: it fails."""
 
 FIRST_UID = 20001
 FIRST_GID = 21001
@@ -76,7 +77,7 @@ def make_people(site: Path = SITE) -> PosixPeople:
         If a name or number is taken by something that is not ours.
     """
     people = demo_people(site)
-    with _lock():
+    with locked(*_LOCK):
         _make_folder(site)
         _make_folder(people.homes)
         for name in (SERVICE_ACCOUNT, SLURM_USER, REST_USER, GATEWAY_USER):
@@ -91,7 +92,7 @@ def make_people(site: Path = SITE) -> PosixPeople:
 def remove_people(site: Path = SITE) -> None:
     """Remove what `make_people` made, homes included. No cluster may run."""
     people = demo_people(site)
-    with _lock():
+    with locked(*_LOCK):
         for name in (*people.usernames, SERVICE_ACCOUNT, SLURM_USER, REST_USER, GATEWAY_USER):
             if (entry := _account(name)) is not None and entry.pw_gecos == MARK:
                 _run("userdel", name)
@@ -173,11 +174,3 @@ def _run(*command: str) -> None:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise SlurmDemoError(f"{command[0]} {command[-1]}: {done.stderr.strip()}")
-
-
-@contextmanager
-def _lock() -> Iterator[None]:
-    # useradd does not wait for another one: it fails.
-    with Path("/run/panhub-demo-people.lock").open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

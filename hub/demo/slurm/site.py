@@ -191,7 +191,6 @@ class SlurmSite:
 
     def programs(self) -> tuple[Program, ...]:
         """The token gateway, before all others."""
-        words = ["--reuid", GATEWAY_USER, "--regid", GATEWAY_USER, "--init-groups", "--no-new-privs"]
         python = self._nodes.prefix / "bin/python"
         config = str(self._gateway / "token-gateway.yaml")
         environment: Mapping[str, str] = {
@@ -200,5 +199,5 @@ class SlurmSite:
             "PYTHONPATH": str(self._gateway / "code"),
             "PYTHONUNBUFFERED": "1",
         }
-        argv = ("setpriv", *words, str(python), "-m", "spawners.slurm.gateway", "--config", config)
-        return (Program("gateway", argv, environment, f"unix:{self._socket}"),)
+        argv = (str(python), "-m", "spawners.slurm.gateway", "--config", config)
+        return (Program("gateway", argv, environment, f"unix:{self._socket}", user=GATEWAY_USER),)

@@ -18,6 +18,7 @@ import pytest
 
 from hub.demo import supervisor as module
 from hub.demo.supervisor import Program, StateLock, Supervisor, SupervisorError
+from tests.support.required import require
 
 ROOT = Path(__file__).parents[3]
 
@@ -136,7 +137,7 @@ async def test_what_a_killed_supervisor_leaves_is_ended_by_the_next(tmp_path, po
         from pathlib import Path
         from hub.demo.supervisor import Program, Supervisor, _dies_with_parent
         import hub.demo.supervisor as module
-        module._dies_with_parent = lambda argv: argv
+        module._dies_with_parent = lambda program: program.argv
         argv = (sys.executable, "-c", {SERVER!r}, "{port}", {str(tmp_path)!r}, "stubborn")
         async def main():
             program = Program("one", argv, {{}}, "http://127.0.0.1:{port}/")
@@ -158,3 +159,29 @@ async def test_what_a_killed_supervisor_leaves_is_ended_by_the_next(tmp_path, po
     assert await asyncio.to_thread(pid_of, port) != left
     await supervisor.aclose()
     await becomes(lambda: is_gone(left) and is_gone(child))
+
+
+async def test_a_program_of_another_user_ends_with_a_supervisor_that_is_killed(tmp_path, port):
+    require(os.geteuid() == 0, "root, to run a program as another user")
+    code = textwrap.dedent(
+        f"""
+        import asyncio
+        from pathlib import Path
+        from hub.demo.supervisor import Program, Supervisor
+        argv = ("/usr/bin/python3", "-c", {SERVER!r}, "{port}", "/")
+        async def main():
+            program = Program("one", argv, {{}}, "http://127.0.0.1:{port}/", user="daemon")
+            await Supervisor(Path({str(tmp_path)!r}), lambda line: None).start(program)
+            print("ready", flush=True)
+            await asyncio.sleep(600)
+        asyncio.run(main())
+        """
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as killed:
+        assert await asyncio.to_thread(killed.stdout.readline) == "ready\n"
+        left = await asyncio.to_thread(pid_of, port)
+        assert psutil.Process(left).username() == "daemon"
+        killed.kill()
+    await becomes(lambda: is_gone(left))

@@ -100,6 +100,7 @@ def test_an_archive_names_its_image(tmp_path: Path) -> None:
     ("content", "said"),
     [
         ({}, "no archive of an OCI image"),
+        ({"index.json": {}}, "no archive of an OCI image"),
         ({"index.json": {"manifests": []}}, "has 0 images"),
         ({"index.json": {"manifests": [{"digest": "sha256:1"}]}}, "has no whole name"),
     ],
@@ -112,6 +113,18 @@ def test_other_archives_are_refused(tmp_path: Path, content: dict[str, object], 
             tar.add(tmp_path / name, name)
     with pytest.raises(ValueError, match=said):
         read_archive(path)
+
+
+def test_an_archive_that_was_cut_off_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "cut.tar"
+    program = tmp_path / "program"
+    program.write_bytes(b"\x7fELF")
+    write_archive(path, "localhost/a:1", {"/bin/a": program}, command=["/bin/a"])
+    whole = path.read_bytes()
+    for length in (0, 100, 700):
+        path.write_bytes(whole[:length])
+        with pytest.raises(ValueError, match="no archive of an OCI image"):
+            read_archive(path)
 
 
 def test_images_without_a_tag_are_replaced_ones() -> None:

@@ -62,6 +62,15 @@ REFUSED = "reject with icmp type admin-prohibited"
             {"from": [{"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}}]},
             ["ip saddr 10.0.0.0/8 ip saddr != { 10.1.0.0/16 } return"],
         ),
+        (
+            {
+                "from": [
+                    {"ipBlock": {"cidr": "0.0.0.0/0", "except": ["fd00::/8"]}},
+                    {"ipBlock": {"cidr": "::/0"}},
+                ]
+            },
+            ["ip saddr 0.0.0.0/0 return"],
+        ),
         ({"ports": [{"port": 80}]}, ["tcp dport 80 return"]),
         ({"ports": [{"port": 80, "endPort": 90, "protocol": "UDP"}]}, ["udp dport 80-90 return"]),
         ({"ports": [{"protocol": "UDP"}]}, ["meta l4proto udp return"]),
