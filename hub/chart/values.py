@@ -164,8 +164,8 @@ class Guacd(Closed):
     kind: Literal["sidecar", "sandbox"] = Field(
         default="sidecar",
         description="`sidecar`: a container beside the tunnel, one for all desktops. `sandbox`: one in a "
-        "namespace of its own for each desktop; the nodes must let pods make user namespaces, which their "
-        "usual seccomp profile does not: see `seccompProfile`.",
+        "namespace of its own for each desktop; the nodes must let pods make user namespaces and mounts in "
+        "them, which their usual profiles do not: see `seccompProfile` and `appArmorProfile`.",
     )
     image: ImageName | None = Field(default=None, description="Image of the sidecar; null: ours.")
     command: tuple[str, ...] = Field(
@@ -203,6 +203,12 @@ class Desktop(Component):
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,250}$",
         description="Profile on the nodes (Localhost) that lets the tunnel make user namespaces; null: "
         "RuntimeDefault.",
+    )
+    app_armor_profile: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,250}$",
+        description="Profile on the nodes (Localhost) that lets the tunnel mount; null: RuntimeDefault where "
+        "nodes have AppArmor.",
     )
     secret_files: tuple[SecretFile, ...] = Field(
         default=(), description="Passwords and keys of workstations, as files."

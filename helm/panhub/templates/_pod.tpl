@@ -130,6 +130,19 @@ processes, libpq and OpenSSH refuse. (dict "root" $ "keys" list "files" list "pa
 {{- end }}
 {{- end }}
 
+{{/* Who needs the bundled database waits for it, in place of failing until it is there. */}}
+{{- define "panhub.databaseInit" -}}
+{{- if eq .Values.database.kind "bundled" }}
+- name: database
+  {{- include "panhub.containerImage" . | nindent 2 }}
+  command: [python3, -m, hub.chart.health, "tcp://{{ include "panhub.name" . }}-database:5432"]
+  env:
+    - {name: PYTHONDONTWRITEBYTECODE, value: "1"}
+  securityContext: {{- include "panhub.containerSecurity" . | nindent 4 }}
+  resources: {{- include "panhub.initResources" . | nindent 4 }}
+{{- end }}
+{{- end }}
+
 {{- define "panhub.initResources" -}}
 requests: {cpu: 10m, memory: 16Mi}
 limits: {cpu: "1", memory: 64Mi}

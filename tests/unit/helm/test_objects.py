@@ -31,9 +31,14 @@ KUBERNETES = "1.36"
 VARIANTS = {
     **{name: example(name) for name in EXAMPLES},
     "sandbox": with_value(
-        with_value(example("full"), "desktop.guacd", {"kind": "sandbox"}),
-        "desktop.seccompProfile",
-        "guacd.json",
+        example("full"),
+        "desktop",
+        {
+            **example("full")["desktop"],
+            "guacd": {"kind": "sandbox"},
+            "seccompProfile": "guacd.json",
+            "appArmorProfile": "guacd",
+        },
     ),
     "one claim": with_value(example("minimal"), "database.sqlite", {"existingClaim": "panhub"}),
     "any account": {**example("minimal"), "runAs": {"user": None, "group": None}},
@@ -217,7 +222,9 @@ def test_guacd_has_nothing_of_the_tunnels():
     assert "ports" not in guacd
     sandbox = one(RENDERED["sandbox"], "Deployment", f"{RELEASE}-desktop")["spec"]["template"]["spec"]
     assert "guacd" not in [one["name"] for one in sandbox["initContainers"]]
-    assert sandbox["containers"][0]["securityContext"]["seccompProfile"]["localhostProfile"] == "guacd.json"
+    security = sandbox["containers"][0]["securityContext"]
+    assert security["seccompProfile"] == {"type": "Localhost", "localhostProfile": "guacd.json"}
+    assert security["appArmorProfile"] == {"type": "Localhost", "localhostProfile": "guacd"}
 
 
 def test_slurms_key_is_in_the_gateway_alone():
@@ -235,6 +242,36 @@ def test_slurms_key_is_in_the_gateway_alone():
         one(RENDERED[name], "ConfigMap", f"{RELEASE}-token-gateway")["data"]["token-gateway.yaml"]
     )
     assert made["peers"] == [64010]
+
+
+def test_an_external_database_is_used_as_the_bundled_one():
+    """The same accounts, file of passwords and mounts: what holds for the one holds for the other."""
+    bundled = with_value(example("full"), "secrets.existingSecret", "panhub-secrets")
+    host = f"{RELEASE}-database"
+    external = {
+        "hubUrl": f"postgresql+psycopg://jupyterhub@{host}/jupyterhub",
+        "url": f"postgresql+psycopg://panhub@{host}/panhub",
+        "passwords": {"existingSecret": host},
+    }
+    own, theirs = (
+        render(bundled),
+        render(with_value(bundled, "database", {"kind": "external", "external": external})),
+    )
+    assert one(own, "ConfigMap", f"{RELEASE}-settings") == one(theirs, "ConfigMap", f"{RELEASE}-settings")
+    for component in ("hub", "service"):
+        deployment = one(own, "Deployment", f"{RELEASE}-{component}")
+        containers = deployment["spec"]["template"]["spec"]["initContainers"]
+        (waits,) = [each for each in containers if each["name"] == "database"]
+        containers.remove(waits)  # a site's database is there before
+        assert deployment == one(theirs, "Deployment", f"{RELEASE}-{component}")
+    assert not [item for item in theirs if item["metadata"]["name"] == host]
+
+
+def test_a_site_of_an_address_alone_has_no_host_in_its_way_in():
+    for kind, name in {"slurm-and-kubernetes": "Ingress", "full": "HTTPRoute"}.items():
+        at = with_value(example(kind), "settings.site.public_url", "http://192.0.2.7:8000")
+        assert "192.0.2.7" not in json.dumps(one(render(at), name, RELEASE))
+        assert "notebooks.facility.example" in json.dumps(one(render(example(kind)), name, RELEASE))
 
 
 def _policies(name: str) -> dict[str, dict[str, Any]]:

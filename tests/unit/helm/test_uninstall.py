@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from hub.chart import uninstall
@@ -82,6 +84,20 @@ async def test_what_nobody_settles_goes_too_and_is_counted():
 def test_health_says_what_does_not_answer(monkeypatch):
     monkeypatch.setattr("hub.chart.health.urllib.request.urlopen", _refuse)
     assert answers("http://panhub-proxy/hub/health", patience_s=0) == "refused"
+
+
+def test_a_database_is_there_when_it_takes_a_connection(monkeypatch):
+    asked = []
+
+    def connect(address: tuple[str, int], _timeout: float) -> socket.socket:
+        asked.append(address)
+        return socket.socket()
+
+    monkeypatch.setattr("hub.chart.health.socket.create_connection", connect)
+    assert answers("tcp://panhub-database:5432", patience_s=0) == ""
+    assert asked == [("panhub-database", 5432)]
+    monkeypatch.setattr("hub.chart.health.socket.create_connection", _refuse)
+    assert answers("tcp://panhub-database:5432", patience_s=0) == "refused"
 
 
 def _refuse(*_: object, **__: object) -> None:
