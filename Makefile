@@ -120,8 +120,8 @@ DESKTOP_PACKAGES = bubblewrap tigervnc-standalone-server tigervnc-tools x11-xkb-
   libxcb-shape0 libxkbcommon-x11-0 mesa-utils
 # Building apptainer, mounting and making images; Go is not Debian's, which is too old.
 APPTAINER_PACKAGES = build-essential squashfuse squashfs-tools debootstrap
-# A node's programs, making images, and a small image for tests; Kubernetes itself is built.
-KUBERNETES_PACKAGES = runc containernetworking-plugins nftables iproute2 buildah debootstrap busybox-static
+# A node's programs, rights on data, making images, and a small image for tests; Kubernetes itself is built.
+KUBERNETES_PACKAGES = runc containernetworking-plugins nftables iproute2 acl buildah debootstrap busybox-static
 CI_PACKAGES = bubblewrap chromium postgresql openjdk-17-jre-headless maven fonts-dejavu-core \
   $(DESKTOP_PACKAGES) $(SLURM_PACKAGES) $(APPTAINER_PACKAGES) $(KUBERNETES_PACKAGES) xrdp openssh-server
 
@@ -130,6 +130,7 @@ INSTALL_PACKAGES = @missing=; for package in $(1); do \
 	  dpkg-query -W -f='$${Status}' $$package 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$package"; \
 	done; \
 	if [ -n "$$missing" ]; then \
+	  if [ "$$(id -u)" != 0 ]; then echo "Missing Debian packages; install them as root:$$missing" >&2; exit 1; fi; \
 	  echo "Installing Debian packages:$$missing"; \
 	  policy=/usr/sbin/policy-rc.d; \
 	  if [ ! -e $$policy ]; then \
