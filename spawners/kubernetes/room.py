@@ -13,7 +13,7 @@ from typing import Any
 
 from spawners.backend import Availability, GpuCount, NodeShape, PlaceOffer
 from spawners.kubernetes.models import Node, Pod, Quota, Requests, Taint
-from spawners.kubernetes.objects import gpus_of
+from spawners.kubernetes.objects import gpus_of, label_value
 from spawners.kubernetes.quantity import count, mebibytes, number
 from spawners.kubernetes.settings import GpuSettings, KubernetesClusterSettings, PoolSettings, Toleration
 from spawners.plan import Size
@@ -26,7 +26,10 @@ _OVER = ("Succeeded", "Failed")
 
 @dataclass(frozen=True)
 class Room:
-    """What is known of a pool. ``nodes`` and ``quotas`` None: not known."""
+    """What is known of a pool. ``nodes`` and ``quotas`` (those that count sessions) None: not known.
+
+    ``pods`` are those of the pool, and where nodes are known those of all pools, which share them.
+    """
 
     cluster: KubernetesClusterSettings
     pool: str
@@ -80,7 +83,7 @@ class Room:
             return None
         free = sum(
             pod.is_placeholder and pod.container.state == "running" and pod.deleted_at is None
-            for pod in self.pods
+            for pod in self._own_pods
         )
         return min(free, total), total
 
@@ -119,7 +122,7 @@ class Room:
         warm = self.warm()
         waiting = sum(
             not pod.is_placeholder and not pod.node and pod.phase not in _OVER and pod.deleted_at is None
-            for pod in self.pods
+            for pod in self._own_pods
         )
         known = self._by_nodes() if self.nodes is not None else self._by_quotas()
         return Availability(
@@ -129,6 +132,11 @@ class Room:
             warm_free=warm[0] if warm else None,
             warm_total=warm[1] if warm else None,
         )
+
+    @cached_property
+    def _own_pods(self) -> Sequence[Pod]:
+        pool = label_value(self.pool)
+        return [pod for pod in self.pods if pod.pool == pool]
 
     @cached_property
     def _by_node(self) -> Mapping[str, Sequence[Pod]]:

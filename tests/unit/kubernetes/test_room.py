@@ -135,6 +135,14 @@ def test_without_sight_of_nodes_only_a_placeholder_tells_that_there_is_room() ->
     assert (found.warm_free, found.warm_total, found.cpus_free) == (2, 3, None)
 
 
+def test_what_waits_and_what_is_kept_is_the_pool_s_own() -> None:
+    kept = [placeholder("a"), placeholder("a", pool="other"), placeholder("a", pool="other")]
+    pods = [*kept, a_pod(node=""), a_pod(node="", pool="other"), taken("a", 4, 1000, pool="other")]
+    found = room(pods, [node("a")], pool=WARM).availability()
+    assert (found.warm_free, found.warm_total, found.sessions_pending) == (1, 3, 1)
+    assert found.cpus_free == 12  # on a node all pools take room
+
+
 def test_a_quota_says_what_is_left_and_what_is_the_most() -> None:
     hard = {"limits.cpu": "20", "requests.cpu": "6", "requests.memory": "64Gi", f"requests.{GPU}": "2"}
     known = room(quotas=[Quota("q", hard, {"requests.cpu": "5"})], cpu_reserved=0.5, pool=GPU_POOL)
