@@ -25,7 +25,11 @@ class KubernetesCluster:
         self.watcher = ClusterWatcher(name, self.client, sees_nodes=settings.sees_nodes)
         self.pods = Pods(self.client, self.watcher)
         self.looks = Looks(name, settings, self.watcher, self.pods)
-        self.quotas = Quotas(self.client, what=f"ResourceQuotas of cluster {name}")
+        self.quotas = Quotas(
+            self.client,
+            priority_class=settings.priority_class,
+            what=f"ResourceQuotas of cluster {name}",
+        )
         self._warm = WarmKeeper(name, settings, self.client, self.watcher, self.pods)
         self._is_closed = False
 

@@ -7,7 +7,17 @@ from datetime import UTC, datetime
 from sys import intern
 from typing import Any
 
-from spawners.kubernetes.models import Condition, Container, Node, Pod, PodEvent, Quota, Requests, Taint
+from spawners.kubernetes.models import (
+    Condition,
+    Container,
+    Node,
+    Pod,
+    PodEvent,
+    Quota,
+    Requests,
+    Scope,
+    Taint,
+)
 from spawners.kubernetes.naming import (
     COMPONENT_LABEL,
     CONTAINER,
@@ -119,6 +129,17 @@ def quota(raw: Json) -> Quota:
         name=text(part(raw, "metadata").get("name")),
         hard={str(key): str(value) for key, value in (part(status, "hard") or part(spec, "hard")).items()},
         used={str(key): str(value) for key, value in part(status, "used").items()},
+        scopes=(
+            *(Scope(text(name)) for name in spec.get("scopes") or ()),
+            *(
+                Scope(
+                    text(each.get("scopeName")),
+                    text(each.get("operator")),
+                    tuple(map(text, each.get("values") or ())),
+                )
+                for each in part(spec, "scopeSelector").get("matchExpressions") or ()
+            ),
+        ),
     )
 
 

@@ -121,9 +121,22 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """A condition by which a quota counts some pods only: ``PriorityClass``, ``NotIn``, its values."""
+
+    name: str
+    operator: str = "Exists"
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Quota:
-    """A ResourceQuota of the sessions' namespace: quantities by resource, as Kubernetes writes them."""
+    """A ResourceQuota of the sessions' namespace: quantities by resource, as Kubernetes writes them.
+
+    It counts pods that are within all of its ``scopes``.
+    """
 
     name: str
     hard: Mapping[str, str]
     used: Mapping[str, str]
+    scopes: tuple[Scope, ...] = ()
