@@ -8,12 +8,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from hub.demo.configure import HOST, Ports, write_configuration
 from hub.demo.desktops import prepare_desktops
@@ -22,13 +22,11 @@ from hub.demo.install import PROXY, ROOT, SESSION_ENVIRONMENT, TOOLS, find_node
 from hub.demo.moved import link_people
 from hub.demo.people import PEOPLE
 from hub.demo.progress import Progress
+from hub.demo.site import DemoSite, SiteError
 from hub.demo.supervisor import Program, StateLock, Supervisor, SupervisorError, answers, until_told_to_stop
 from hub.desktop import settings as desktop
 from hub.desktop.settings import DesktopSettings
 from hub.settings import SERVICE_PREFIX, Settings, read_secret
-
-if TYPE_CHECKING:
-    from hub.demo.site import DemoSite
 
 _ROUTES_WITHIN_S = 30.0
 """The hub tells the proxy its routes shortly after it is up."""
@@ -89,11 +87,11 @@ async def running_demo(
             desktops = await asyncio.to_thread(prepare_desktops, say) if with_desktops else None
             if site is not None:
                 site.has_desktops = desktops is not None
-                await asyncio.to_thread(_start_site, site, say)
+                await _start_site(site, say)
             os.umask(0o077)
             await asyncio.to_thread(_make_facility, state, say)
             if site is not None:
-                await asyncio.to_thread(site.share_data)
+                await asyncio.to_thread(_told, site.share_data)
                 await supervisor.start(*site.programs())
             config, settings = await asyncio.to_thread(write_configuration, state, ports, site, desktops)
             await asyncio.to_thread(link_people, settings)
@@ -105,12 +103,31 @@ async def running_demo(
             await asyncio.shield(_close(supervisor, site))
 
 
-def _start_site(site: DemoSite, say: Say) -> None:
-    from hub.demo.site import SiteError
+async def _start_site(site: DemoSite, say: Say) -> None:
+    """Start it; a start that is cancelled ends at its next step, and is waited for."""
+    is_cancelled = threading.Event()
+
+    def step(line: str) -> None:
+        if is_cancelled.is_set():
+            raise SiteError("The start was cancelled.")
+        say(line)
 
     os.umask(0o022)  # other people's sessions read what it makes
+    starting = asyncio.ensure_future(asyncio.to_thread(_told, lambda: site.start(step)))
     try:
-        site.start(say)
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        is_cancelled.set()
+        # That ends what the start waits for.
+        await asyncio.to_thread(site.stop)
+        await asyncio.gather(starting, return_exceptions=True)
+        raise
+
+
+def _told(step: Callable[[], None]) -> None:
+    """Do a step of a site; what it says of its failure is for the person at the demo."""
+    try:
+        step()
     except SiteError as error:
         raise SupervisorError(str(error)) from error
 

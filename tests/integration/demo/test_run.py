@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import astuple
 from pathlib import Path
@@ -18,6 +20,7 @@ from hub.check import Level, run_checks
 from hub.demo.configure import SECRETS, free_ports, is_free
 from hub.demo.install import SESSION_ENVIRONMENT, find_node
 from hub.demo.run import running_demo, welcome
+from hub.demo.site import SiteError
 from hub.demo.supervisor import StateLock, SupervisorError
 from hub.settings import SERVICE_PREFIX, read_secret
 from tests.support.loopwatch import environment, read_report
@@ -102,3 +105,54 @@ async def test_a_second_demo_on_the_same_folder_is_refused(state):
     with StateLock(state), pytest.raises(SupervisorError, match="already runs"):
         async with running_demo(state, free_ports(), lambda line: None):
             pass
+
+
+class SlowSite:
+    """A site whose start waits for a cluster that never comes up, until the site is stopped."""
+
+    place = "none"
+    has_desktops = False
+
+    def __init__(self):
+        self.done = []
+        self.is_starting, self._is_stopped = threading.Event(), threading.Event()
+
+    def start(self, say):
+        say("starting a cluster")
+        self.is_starting.set()
+        self._is_stopped.wait(60.0)
+        self.done.append("cut short")
+        say("bringing images")
+        self.done.append("goes on")
+
+    def share_data(self):
+        raise SiteError("setfacl cannot be run: install the package acl.")
+
+    def stop(self):
+        self._is_stopped.set()
+        self.done.append("stopped")
+
+
+async def test_a_sites_start_that_is_cancelled_ends_at_its_next_step_before_the_site_is_stopped(state):
+    site = SlowSite()
+
+    async def run():
+        async with running_demo(state, free_ports(), lambda line: None, site, with_desktops=False):
+            pass
+
+    task = asyncio.create_task(run())
+    await asyncio.to_thread(site.is_starting.wait, 60.0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert sorted(site.done[:2]) == ["cut short", "stopped"]
+    assert site.done[2:] == ["stopped"]
+
+
+async def test_what_a_site_cannot_do_is_told(state):
+    site = SlowSite()
+    site.start = lambda say: None
+    with pytest.raises(SupervisorError, match="install the package acl"):
+        async with running_demo(state, free_ports(), lambda line: None, site, with_desktops=False):
+            pass
+    assert site.done == ["stopped"]
