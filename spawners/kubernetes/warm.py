@@ -27,6 +27,9 @@ from spawners.kubernetes.watcher import ClusterWatcher
 log = logging.getLogger(__name__)
 
 _ROUND_S = 30.0
+_OVER = ("Failed", "Succeeded")
+"""Phases of one that its node put out, or did not take: it keeps no room, and never runs again."""
+
 _CALM_S = 1.0
 """Between a change of pods and the next round, so that many changes make for one."""
 
@@ -90,7 +93,8 @@ class WarmKeeper:
             return
         there, wanted = self._placeholders(), wanted_placeholders(self._settings)
         for name, pod in there.items():
-            if pod.deleted_at is None and (name not in wanted or pod.spec != _spec(wanted[name])):
+            is_current = name in wanted and pod.spec == _spec(wanted[name]) and pod.phase not in _OVER
+            if pod.deleted_at is None and not is_current:
                 await self._pods.delete(Link(name, pod.uid), grace_s=0)
         for name, body in wanted.items():
             if name not in there:
