@@ -60,7 +60,8 @@ done
 mount --rbind /run/room/var/lib /var/lib
 mount --rbind /run/room/var/log /var/log
 echo 1 > /proc/sys/net/ipv4/ip_forward
-echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6
+# A kernel may have none of it.
+[ ! -e /proc/sys/net/ipv6 ] || echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6
 ip link set lo up
 echo "$own"
 read -r line

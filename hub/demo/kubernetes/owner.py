@@ -26,6 +26,8 @@ def take_slot(folder: Path, wait_s: float, locks: Path = _LOCKS) -> tuple[int, T
     KubernetesDemoError
         If there is none within ``wait_s``; who holds them is in the text.
     """
+    # Some containers come without it.
+    locks.mkdir(exist_ok=True)
     deadline = time.monotonic() + wait_s
     while True:
         for slot in range(SLOTS):

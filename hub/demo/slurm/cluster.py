@@ -23,7 +23,7 @@ from hub.demo.slurm.people import SERVICE_ACCOUNT, SITE, SLURM_USER, PosixPeople
 from hub.demo.slurm.release import PROGRAMS, SlurmDemoError, release_of
 from hub.demo.slurm.root import prepare_root
 from hub.demo.slurm.specs import daemon_specs
-from hub.demo.slurm.state import JWT_KEY, prepare_state
+from hub.demo.slurm.state import JWT_KEY, database_is_made, needs_database, prepare_state
 
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -224,8 +224,9 @@ class SlurmCluster(Control, Jobs):
         for spec in daemon_specs(self.state, self._listening, self.release):
             self._daemons[spec.name] = Daemon(spec, self._inside, self.state / "logs" / f"{spec.name}.log")
         self._daemons["munged"].start()
-        if not (self.state / "mariadb" / "mysql").exists():
+        if needs_database(self.state):
             self._make_database()
+            database_is_made(self.state)
         for name in ("munged", "mariadbd", "slurmdbd", "slurmctld"):
             self.start_daemon(name)
         with ThreadPoolExecutor(4) as pool:

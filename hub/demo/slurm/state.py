@@ -26,6 +26,7 @@ _FOLDERS = (
 
 JWT_KEY = "keys/jwt_hs256.key"
 MUNGE_KEY = "keys/munge.key"
+_DATABASE_STAMP = "database-is-made"
 
 
 def prepare_state(state: Path) -> TextIO:
@@ -58,6 +59,21 @@ def prepare_state(state: Path) -> TextIO:
     for key in (state / JWT_KEY, munge_key):
         shutil.chown(key, SLURM_USER, SLURM_USER)
     return held
+
+
+def needs_database(state: Path) -> bool:
+    """Whether the cluster's database has to be made; what a start that was cut off left of it is removed."""
+    if (state / _DATABASE_STAMP).exists():
+        return False
+    for name in ("mariadb", "slurmctld"):
+        for path in (state / name).iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return True
+
+
+def database_is_made(state: Path) -> None:
+    """Note that the database is whole, with the demo's accounts in it."""
+    (state / _DATABASE_STAMP).touch()
 
 
 def _hold(state: Path) -> TextIO:
