@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import ast
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import Enum
 from pathlib import Path
-from typing import Any, get_args
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -289,27 +290,33 @@ def _is_model(kind: Any) -> bool:
 
 
 def _default(value: Any) -> str:
+    def plain(held: Any) -> Any:
+        if isinstance(held, BaseModel):
+            return held.model_dump(mode="json", exclude_defaults=True)
+        return str(held)
+
     if isinstance(value, BaseModel):
         value = value.model_dump(mode="json")
     if isinstance(value, frozenset | set):
         value = sorted(value)
-    return json.dumps(value, default=str, ensure_ascii=False)
+    return json.dumps(value, default=plain, ensure_ascii=False)
 
 
 def _kind(kind: Any) -> str:
+    """A type as people read it: without patterns and module paths, which the schemas have."""
+    origin, args = get_origin(kind), get_args(kind)
     if isinstance(kind, type) and issubclass(kind, Enum):
         return " | ".join(f"'{member.value}'" for member in kind)
-    if all(map(_is_model, get_args(kind))) and (kinds := [_kind_of(held) for held in get_args(kind)]):
-        return " | ".join(kinds)
-    is_plain = isinstance(kind, type) and not get_args(kind)
-    text = kind.__name__ if is_plain else str(kind)
-    # Patterns and module paths say nothing to people; the schemas have them.
-    text = re.sub(r"Annotated\[(\w+), (?:[^\[\]]|\[[^\]]*\])*\]", r"\1", text.replace("typing.", ""))
-    text = re.sub(r"(?<!['\w.])(?:\w+\.)+(\w+)", r"\1", text).replace("timedelta", "duration")
-    text = re.sub(r"Optional\[([^\[\]]*)\]", r"\1 | None", text)
-    text = re.sub(r"<\w+: ('[^']*')>", r"\1", text)
-    text = re.sub(r"Union\[(.*), (\w+)\]", r"\1 | \2", text)
-    return re.sub(r"Literal\[([^\[\]]*)\]", lambda found: found[1].replace(", ", " | "), text)
+    if origin is Annotated:
+        return _kind(args[0])
+    if origin is Literal:
+        return " | ".join(repr(each.value if isinstance(each, Enum) else each) for each in args)
+    if origin in (Union, UnionType):
+        return " | ".join((_kind_of(each) if _is_model(each) else "") or _kind(each) for each in args)
+    if origin is not None:
+        return f"{origin.__name__}[{', '.join(map(_kind, args))}]"
+    named = {NoneType: "None", timedelta: "duration", ...: "..."}
+    return str(named.get(kind) or getattr(kind, "__name__", kind))
 
 
 def _column_notes(column: Any) -> str:

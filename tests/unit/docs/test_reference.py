@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
@@ -30,6 +31,15 @@ def test_every_section_of_the_settings_is_there(reference):
 def test_a_default_that_a_section_overrides_is_the_one_shown(reference):
     (row,) = [line for line in reference.settings() if line.startswith("| `team.rights.processed`")]
     assert '| `"rw"` |' in row
+
+
+@pytest.mark.parametrize("kind", ["settings", "profiles", "token-gateway"])
+def test_types_are_written_for_people(reference, kind):
+    rows = [line.split(" | ") for line in reference.KINDS[kind]() if line.startswith("| `")]
+    kinds = {row[1] for row in rows if len(row) == 4}
+    odd = [each for each in kinds if not re.fullmatch(r"`[\w' \\|\[\],.-]+`", each)]
+    assert kinds
+    assert odd == []
 
 
 def test_models_in_lists_are_described(reference):
