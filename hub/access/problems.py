@@ -56,6 +56,19 @@ def _embargoed(until: date) -> RequestError:
     )
 
 
+def storage_unavailable() -> RequestError:
+    """Nobody can say whether the data is on disk."""
+    return RequestError(
+        Problem(
+            code="storage_unavailable",
+            status=503,
+            title="The storage does not answer",
+            detail="Whether your data is there cannot be seen now, so nothing was started.",
+            hint="Try again in a few minutes; ask the facility’s support if it stays so.",
+        )
+    )
+
+
 def offline() -> RequestError:
     """The data may be read, but is not on disk."""
     return RequestError(

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path, PurePosixPath
 
 from hub.access.cache import RememberingCatalogue
@@ -19,7 +20,7 @@ from hub.access.decision import decide
 from hub.access.mounts import area_of, plan_mounts, present
 from hub.access.paths import MissingPathError, UnsafePathError, resolve_beneath
 from hub.access.policy import AccessPolicy
-from hub.access.problems import offline, refusal, unsafe_path
+from hub.access.problems import offline, refusal, storage_unavailable, unsafe_path
 from hub.access.rights import BreakGlass, Decision, Right, Subject
 from hub.catalogue.base import Catalogue, Page
 from hub.catalogue.index import searchable
@@ -34,6 +35,7 @@ from hub.catalogue.models import (
 from hub.catalogue.words import matches, words_of
 from hub.identity.models import Person
 from hub.launch.models import Input, InputKind
+from spawners.ownthreads import OwnThreads
 from spawners.plan import Mount
 
 log = logging.getLogger(__name__)
@@ -97,6 +99,9 @@ _NOBODYS = Investigation(
 )
 """Stand-in for what does not exist: proprietary, without a team."""
 
+_STORAGE_S = 10.0
+"""A file system of the network that has gone keeps whoever looks at it waiting without end."""
+
 _SEARCHED = 50
 """Investigations whose data sets a search looks into, newest first."""
 
@@ -130,6 +135,7 @@ class AccessService:
         self._layout = layout
         self._data_root = data_root
         self._now = now
+        self._threads = OwnThreads("storage")
 
     async def decide(
         self, person: Person, ref: InvestigationId, *, break_glass: BreakGlass | None = None
@@ -152,12 +158,16 @@ class AccessService:
         ------
         RequestError
             ``not_found_or_not_entitled``, ``embargoed_until``, ``account_not_usable``,
-            ``offline_staging``, ``data_path_refused`` or ``catalogue_unavailable``.
+            ``offline_staging``, ``storage_unavailable``, ``data_path_refused`` or ``catalogue_unavailable``.
         """
         if not inputs:
             return AccessResult()
         granted, datasets = await self._decided(person, inputs)
-        return await asyncio.to_thread(self._result, granted, datasets.values())
+        look = partial(self._result, granted, datasets.values())
+        try:
+            return await self._threads.run(look, timeout_s=_STORAGE_S)
+        except TimeoutError as error:
+            raise storage_unavailable() from error
 
     async def mounts_now(self, person: Person, inputs: Sequence[Input]) -> tuple[Mount, ...]:
         """Mounts that these inputs are granted now, whether the storage has them or not.

@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import os
 import pwd
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from hub.identity.models import Person
 from hub.identity.settings import AccountSettings, StaticAccount
+from spawners.ownthreads import OwnThreads
 from spawners.plan import Account
 
 _HOME_MODE = 0o700
@@ -83,12 +85,13 @@ class NssAccounts:
 
     def __init__(self, settings: AccountSettings) -> None:
         self._settings = settings
+        self._threads = OwnThreads("accounts")
 
     async def resolve(self, person: Person) -> Account:
         """Account of the person's name, which must be the one that the claims state, if they do."""
         try:
-            async with asyncio.timeout(_NSS_TIMEOUT_S):
-                account = await asyncio.to_thread(_nss_account, person.username)
+            look = partial(_nss_account, person.username)
+            account = await self._threads.run(look, timeout_s=_NSS_TIMEOUT_S)
         except TimeoutError as error:
             raise AccountError("The directory of accounts does not answer. Try again later.") from error
         claim = person.posix

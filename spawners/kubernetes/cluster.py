@@ -13,6 +13,7 @@ from spawners.kubernetes.quotas import Quotas
 from spawners.kubernetes.settings import KubernetesClusterSettings, KubernetesSettings
 from spawners.kubernetes.warm import WarmKeeper
 from spawners.kubernetes.watcher import ClusterWatcher
+from spawners.ownthreads import OwnThreads
 
 
 class KubernetesCluster:
@@ -25,6 +26,7 @@ class KubernetesCluster:
         self.watcher = ClusterWatcher(name, self.client, sees_nodes=settings.sees_nodes)
         self.pods = Pods(self.client, self.watcher)
         self.looks = Looks(name, settings, self.watcher, self.pods)
+        self.storage_threads = OwnThreads("storage")
         self.quotas = Quotas(
             self.client,
             priority_class=settings.priority_class,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from spawners.backend import (
@@ -112,9 +112,9 @@ class Outlook:
 
     async def _check_folders(self, plan: LaunchPlan) -> None:
         """The kubelet would make a folder that is missing, as root."""
+        look = partial(absent, plan, self._cluster.settings)
         try:
-            async with asyncio.timeout(_STORAGE_S):
-                gone = await asyncio.to_thread(absent, plan, self._cluster.settings)
+            gone = await self._cluster.storage_threads.run(look, timeout_s=_STORAGE_S)
         except TimeoutError as error:
             raise BackendUnavailableError("The storage does not answer at present.") from error
         if plan.account.home in gone:

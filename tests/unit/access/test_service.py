@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from hub.access import service as service_module
 from hub.access.cache import RememberingCatalogue
 from hub.access.policy import AccessPolicy
 from hub.access.rights import BreakGlass
@@ -59,6 +62,22 @@ async def refused(service: AccessService, who: Person, kind: str, ref: str) -> d
     with pytest.raises(RequestError) as caught:
         await service.grants_for(who, asked(kind, ref))
     return caught.value.problem.to_json()
+
+
+async def test_a_storage_that_does_not_answer_holds_up_nothing_else(
+    service: AccessService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_over = threading.Event()
+    monkeypatch.setattr(service_module, "present", lambda *_: is_over.wait())
+    monkeypatch.setattr(service_module, "_STORAGE_S", 0.05)
+    try:
+        for _ in range(40):  # the loop has fewer threads of its own
+            body = await refused(service, person(), "dataset", "ds-ma5501-raw")
+            assert (body["code"], body["status"]) == ("storage_unavailable", 503)
+        async with asyncio.timeout(10):
+            assert (await service.visible_investigations(person())).items
+    finally:
+        is_over.set()
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pwd
+import threading
 from pathlib import Path, PurePosixPath
 
 import pytest
 from pydantic import ValidationError
 
+from hub.identity import accounts
 from hub.identity.accounts import AccountError, checked, make_resolver
 from hub.identity.models import Person, PosixClaim
 from hub.identity.settings import AccountSettings
@@ -85,6 +88,23 @@ async def test_name_unknown_to_the_system_is_refused() -> None:
 async def test_system_account_is_refused() -> None:
     with pytest.raises(AccountError, match="system account"):
         await make_resolver(AccountSettings(kind="nss")).resolve(person("root"))
+
+
+async def test_a_directory_that_does_not_answer_holds_up_nothing_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    is_over = threading.Event()
+    monkeypatch.setattr(accounts, "_nss_account", lambda _: is_over.wait())
+    monkeypatch.setattr(accounts, "_NSS_TIMEOUT_S", 0.05)
+    resolver = make_resolver(AccountSettings(kind="nss"))
+    try:
+        for _ in range(40):  # the loop has fewer threads of its own
+            with pytest.raises(AccountError, match="does not answer"):
+                await resolver.resolve(person())
+        async with asyncio.timeout(10):
+            assert await asyncio.to_thread(lambda: 7) == 7
+    finally:
+        is_over.set()
 
 
 @pytest.fixture
