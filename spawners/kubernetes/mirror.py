@@ -76,7 +76,10 @@ class Turns:
 
 
 class Mirror(Generic[T]):
-    """Objects of one kind by name. ``requests`` counts lists (pages) and watches."""
+    """Objects of one kind by name. ``requests`` counts lists (pages) and watches.
+
+    ``kept`` makes what is known of an object from what was and what the server says now.
+    """
 
     def __init__(
         self,
@@ -88,6 +91,7 @@ class Mirror(Generic[T]):
         labels: str = "",
         fields: str = "",
         changed: Changed[T] | None = None,
+        kept: Callable[[T, T], T] = lambda before, now: now,
         page: int = PAGE,
     ) -> None:
         self.items: dict[str, T] = {}
@@ -98,6 +102,7 @@ class Mirror(Generic[T]):
         selector: dict[str, object] = {"labelSelector": labels, "fieldSelector": fields}
         self._selector = {key: value for key, value in selector.items() if value}
         self._changed = changed or (lambda before, now: None)
+        self._kept = kept
         self._page = page
         self._version = ""
         self._heard = -1e9
@@ -163,8 +168,10 @@ class Mirror(Generic[T]):
 
     def _take(self, item: T) -> None:
         before = self.items.get(item.name)
-        if before is not None and before.uid == item.uid and before.version >= item.version:
-            return
+        if before is not None and before.uid == item.uid:
+            if before.version >= item.version:
+                return
+            item = self._kept(before, item)
         if item.uid in self._gone:  # the answer to who removed it was slower than the watch
             return
         self.items[item.name] = item

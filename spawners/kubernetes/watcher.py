@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from spawners.kubernetes import decode
@@ -19,6 +20,14 @@ from spawners.kubernetes.naming import MANAGER, MANAGER_LABEL
 
 _NODES_PAGE = 20
 """Nodes name all images that they have: some 20 kB each."""
+
+
+def kept(before: Pod, now: Pod) -> Pod:
+    """A pod with the start of its container, which a kubelet that lost the container no longer knows."""
+    began, container = before.container.started_at, now.container
+    if container.state != "terminated" or container.started_at is not None or began is None:
+        return now
+    return replace(now, container=replace(container, started_at=began))
 
 
 class ClusterWatcher:
@@ -35,6 +44,7 @@ class ClusterWatcher:
             what=f"Pods of cluster {name}",
             labels=f"{MANAGER_LABEL}={MANAGER}",
             changed=self._changed,
+            kept=kept,
         )
         self.events = PodEvents(client, what=f"Events of cluster {name}")
         self.nodes: Mirror[Node] | None = None
