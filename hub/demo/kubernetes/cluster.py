@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -13,13 +12,13 @@ from typing import TextIO
 
 from hub.demo.kubernetes.addresses import DOMAIN, NODE_NAME, Addresses
 from hub.demo.kubernetes.api import Api
-from hub.demo.kubernetes.binaries import ARCHIVES, kubernetes_binaries
+from hub.demo.kubernetes.binaries import ARCHIVES
 from hub.demo.kubernetes.configuration import write_configuration
 from hub.demo.kubernetes.control import Control
 from hub.demo.kubernetes.credentials import make_credentials, write_kubeconfig
 from hub.demo.kubernetes.daemons import PATH, make_daemon
 from hub.demo.kubernetes.errors import KubernetesDemoError
-from hub.demo.kubernetes.machine import check_nftables, missing_programs, snapshotter_of
+from hub.demo.kubernetes.machine import check_machine, check_nftables, snapshotter_of
 from hub.demo.kubernetes.namespace import Namespace
 from hub.demo.kubernetes.objects import first_objects
 from hub.demo.kubernetes.owner import take_slot
@@ -112,13 +111,7 @@ class Cluster(Control):
         """
         if self.is_running:
             return
-        if os.geteuid() != 0:
-            raise KubernetesDemoError("The demo's Kubernetes must be started by root: it makes containers.")
-        binaries = kubernetes_binaries()
-        if binaries is None:
-            raise KubernetesDemoError("Kubernetes has not been built: run make kubernetes.")
-        if missing := missing_programs():
-            raise KubernetesDemoError(f"Missing: {', '.join(missing)}. Run make kubernetes-packages.")
+        binaries = check_machine()
         slot, self._held = take_slot(self.folder, self._wait_s)
         self._slot = Addresses(slot)
         try:

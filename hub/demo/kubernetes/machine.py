@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
 
+from hub.demo.kubernetes.binaries import kubernetes_binaries
 from hub.demo.kubernetes.configuration import CNI_PLUGINS
 from hub.demo.kubernetes.daemons import PATH
 from hub.demo.kubernetes.errors import KubernetesDemoError
@@ -13,6 +15,24 @@ from hub.demo.kubernetes.store import Run
 
 NEEDED = ("runc", "ip", "nft", "nsenter", "unshare")
 """Programs of Debian packages; see KUBERNETES_PACKAGES in the Makefile."""
+
+
+def check_machine() -> Path:
+    """Folder of the cluster's programs, on a machine that can run them.
+
+    Raises
+    ------
+    KubernetesDemoError
+        If something is missing; the text says how to get it.
+    """
+    if os.geteuid() != 0:
+        raise KubernetesDemoError("The demo's Kubernetes must be started by root: it makes containers.")
+    binaries = kubernetes_binaries()
+    if binaries is None:
+        raise KubernetesDemoError("Kubernetes has not been built: run make kubernetes.")
+    if missing := missing_programs():
+        raise KubernetesDemoError(f"Missing: {', '.join(missing)}. Run make kubernetes-packages.")
+    return binaries
 
 
 def missing_programs() -> list[str]:

@@ -18,11 +18,10 @@ from hub.demo.install import ROOT
 from hub.demo.kubernetes.cluster import Cluster
 from hub.demo.kubernetes.configuration import PAUSE_IMAGE
 from hub.demo.kubernetes.control import GPU, GPU_LABEL
-from hub.demo.kubernetes.errors import KubernetesDemoError
 from hub.demo.kubernetes.images import build_image
+from hub.demo.kubernetes.machine import check_machine
 from hub.demo.kubernetes.people import account_table, make_homes, numbers
 from hub.demo.kubernetes.sessions import ENGINE, SESSION, Storage, cluster_wide, session_objects
-from hub.demo.site import SiteError
 from hub.demo.slurm.data import share_data
 from hub.demo.slurm.release import cache_folder
 from hub.demo.supervisor import Program
@@ -97,12 +96,8 @@ class KubernetesSite:
         SiteError
             If something is missing or does not come up.
         """
-        try:
-            self._start(say)
-        except KubernetesDemoError as error:
-            raise SiteError(str(error)) from error
-
-    def _start(self, say: Callable[[str], None]) -> None:
+        # Before the images, which take minutes.
+        check_machine()
         wanted = {
             environment: image
             for environment, image in _ENVIRONMENTS.items()

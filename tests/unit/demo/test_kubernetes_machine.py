@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hub.demo.kubernetes import minder
+from hub.demo.kubernetes import machine, minder
 from hub.demo.kubernetes.enforcer import Seen, enforce
 from hub.demo.kubernetes.errors import KubernetesDemoError
 from hub.demo.kubernetes.machine import check_nftables
@@ -47,6 +47,24 @@ def test_a_machine_without_control_groups_is_told_so(tmp_path: Path, monkeypatch
     with pytest.raises(OSError, match="there are no control groups in"):
         minder.make_groups("ours")
     minder.remove_groups("ours")
+
+
+@pytest.mark.parametrize(
+    ("uid", "binaries", "missing", "said"),
+    [
+        (1000, None, ["nft"], "must be started by root"),
+        (0, None, ["nft"], "run make kubernetes"),
+        (0, Path("/made"), ["runc", "nft"], "Missing: runc, nft. Run make kubernetes-packages"),
+    ],
+)
+def test_what_is_missing_is_said_with_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, uid: int, binaries: Path | None, missing: list[str], said: str
+) -> None:
+    monkeypatch.setattr(machine.os, "geteuid", lambda: uid)
+    monkeypatch.setattr(machine, "kubernetes_binaries", lambda: binaries)
+    monkeypatch.setattr(machine, "missing_programs", lambda: missing)
+    with pytest.raises(KubernetesDemoError, match=said):
+        machine.check_machine()
 
 
 def test_a_kernel_without_nftables_is_named() -> None:
