@@ -15,9 +15,10 @@ from hub.demo.kubernetes.api import Api
 from hub.demo.kubernetes.binaries import ARCHIVES
 from hub.demo.kubernetes.configuration import write_configuration
 from hub.demo.kubernetes.control import Control
-from hub.demo.kubernetes.credentials import make_credentials, write_kubeconfig
+from hub.demo.kubernetes.credentials import make_credentials
 from hub.demo.kubernetes.daemons import PATH, make_daemon
 from hub.demo.kubernetes.errors import KubernetesDemoError
+from hub.demo.kubernetes.kubeconfig import write_kubeconfig
 from hub.demo.kubernetes.machine import check_machine, check_nftables, snapshotter_of
 from hub.demo.kubernetes.namespace import Namespace
 from hub.demo.kubernetes.objects import first_objects

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 import hashlib
 import hmac
 import ipaddress
-import json
 import secrets
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -19,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from hub.demo.kubernetes.addresses import DOMAIN, NODE_NAME, Addresses
+from hub.demo.kubernetes.kubeconfig import write_kubeconfig, write_private
 
 USERS = {
     "admin": ("admin", "system:masters"),
@@ -92,31 +90,8 @@ def make_credentials(folder: Path, at: Addresses) -> Credentials:
         token = made.token(name)
         lines.append(f'{token},{user},{name},"{group}"' if group else f"{token},{user},{name}")
         write_kubeconfig(made.kubeconfig(name), at.api_url, made.ca, token)
-    _write_private(made.tokens, "\n".join(lines).encode() + b"\n")
+    write_private(made.tokens, "\n".join(lines).encode() + b"\n")
     return made
-
-
-def write_kubeconfig(path: Path, server: str, ca: Path, token: str, namespace: str = "default") -> None:
-    """Write a kubeconfig file (JSON, which is YAML) for a bearer token."""
-    content: dict[str, Any] = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": "panhub",
-        "clusters": [
-            {
-                "name": "panhub",
-                "cluster": {
-                    "server": server,
-                    "certificate-authority-data": base64.b64encode(ca.read_bytes()).decode(),
-                },
-            }
-        ],
-        "users": [{"name": "panhub", "user": {"token": token}}],
-        "contexts": [
-            {"name": "panhub", "context": {"cluster": "panhub", "user": "panhub", "namespace": namespace}}
-        ],
-    }
-    _write_private(path, json.dumps(content, indent=1).encode())
 
 
 class _Authority:
@@ -172,9 +147,4 @@ def _name(common: str) -> x509.Name:
 
 def _write_key(path: Path, key: ec.EllipticCurvePrivateKey) -> None:
     form = serialization.PrivateFormat.TraditionalOpenSSL
-    _write_private(path, key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    path.touch(mode=0o600)
-    path.write_bytes(content)
+    write_private(path, key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))

@@ -8,9 +8,7 @@ second, nothing is refused to it.
 
 from __future__ import annotations
 
-import base64
 import json
-import ssl
 import subprocess
 import sys
 import threading
@@ -21,6 +19,7 @@ from typing import Any, Never
 
 import httpx
 
+from hub.demo.kubernetes.kubeconfig import read_kubeconfig
 from hub.demo.kubernetes.policies import Object, State, ruleset
 
 _KINDS = {
@@ -34,12 +33,11 @@ _RETRY_S = 0.5
 
 def main() -> int:
     """Enforce for as long as it runs. Arguments: a kubeconfig file, and the network of the pods."""
-    server, ca, token = _read(Path(sys.argv[1]))
-    network = sys.argv[2]
+    access, network = read_kubeconfig(Path(sys.argv[1])), sys.argv[2]
     with httpx.Client(
-        base_url=server,
-        headers={"Authorization": f"Bearer {token}"},
-        verify=ssl.create_default_context(cadata=ca),
+        base_url=access.server,
+        headers=access.headers,
+        verify=access.tls(),
         timeout=httpx.Timeout(30.0, read=None),
         trust_env=False,
     ) as client:
@@ -145,14 +143,6 @@ def _write(rules: str) -> bool:
     if done.returncode != 0:
         print(f"nft: {done.stderr}\n{rules}", file=sys.stderr, flush=True)
     return done.returncode == 0
-
-
-def _read(kubeconfig: Path) -> tuple[str, str, str]:
-    """Server, certificate of its authority, and token, of a file of `hub.demo.kubernetes.credentials`."""
-    content = json.loads(kubeconfig.read_text())
-    cluster = content["clusters"][0]["cluster"]
-    ca = base64.b64decode(cluster["certificate-authority-data"]).decode()
-    return cluster["server"], ca, content["users"][0]["user"]["token"]
 
 
 if __name__ == "__main__":

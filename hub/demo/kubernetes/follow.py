@@ -6,9 +6,7 @@ For who compares a charge with the pod's own times: the engine lets go of a pod 
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import yaml
 
+from hub.demo.kubernetes.kubeconfig import read_kubeconfig
 from spawners.kubernetes.naming import CONTAINER, LAUNCH_LABEL
 
 
@@ -79,18 +77,11 @@ class PodFollower:
 
 
 def _client(kubeconfig: Path) -> httpx.AsyncClient:
-    """Client by a kubeconfig file with a token and the authority's certificate."""
-    raw = yaml.safe_load(kubeconfig.read_text(encoding="utf-8"))
-    (cluster,), (user,) = ([one[key] for one in raw[f"{key}s"]] for key in ("cluster", "user"))
-    context = ssl.create_default_context()
-    if "certificate-authority-data" in cluster:
-        context.load_verify_locations(cadata=base64.b64decode(cluster["certificate-authority-data"]).decode())
-    else:
-        context.load_verify_locations(cafile=cluster["certificate-authority"])
+    access = read_kubeconfig(kubeconfig)
     return httpx.AsyncClient(
-        base_url=cluster["server"],
-        headers={"Authorization": f"Bearer {user['token']}"},
-        verify=context,
+        base_url=access.server,
+        headers=access.headers,
+        verify=access.tls(),
         timeout=httpx.Timeout(30.0, read=None),
         trust_env=False,
     )
