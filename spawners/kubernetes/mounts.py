@@ -6,7 +6,6 @@ storage too: the container's runtime would else make the inner mount point as ro
 
 from __future__ import annotations
 
-from itertools import combinations
 from pathlib import PurePosixPath
 from typing import Any, Final
 
@@ -26,6 +25,8 @@ JUPYTER: Final = "/opt/panhub/jupyter"
 
 _OWN = ("/bin", "/boot", "/dev", "/etc", "/lib", "/lib64", "/opt/panhub", "/proc", "/run", "/sbin", "/sys")
 _OWN_TOO = ("/tmp", "/usr", "/var")  # noqa: S108 - where nothing of the site may be shown
+_IMAGES_OWN = {PurePosixPath(each): each for each in (*_OWN, *_OWN_TOO)}
+_AROUND_THEM = {above: each for own, each in _IMAGES_OWN.items() for above in own.parents}
 
 
 def volumes_and_mounts(
@@ -66,6 +67,8 @@ def _mounted(found: Located, mount: Mount) -> dict[str, Any]:
         result["subPath"] = str(found.sub_path)
     if mount.mode is MountMode.READ_ONLY:
         result["readOnly"] = True
+        # Else what is mounted below it on the node could be written to.
+        result["recursiveReadOnly"] = "IfPossible"
     return result
 
 
@@ -75,19 +78,20 @@ def _check(mounts: list[Mount]) -> None:
         text = f"{mount.source} cannot be shown at {target} in a pod"
         if not target.is_absolute() or ".." in target.parts or ":" in str(target):
             raise SubmitError(f"{text}: that is no path for it.")
-        for own in map(PurePosixPath, (*_OWN, *_OWN_TOO)):
-            if target.is_relative_to(own) or own.is_relative_to(target):
-                raise SubmitError(f"{text}: {own} is the image's own.")
-    for outer, inner in combinations(mounts, 2):
-        if inner.target == outer.target:
-            raise SubmitError(f"{outer.source} and {inner.source} cannot both be shown at {inner.target}.")
-        if inner.target.is_relative_to(outer.target):
-            expected = outer.source / inner.target.relative_to(outer.target)
-            if inner.source != expected:
-                raise SubmitError(
-                    f"{inner.source} cannot be shown at {inner.target}: {outer.source} is shown around it, "
-                    f"which has no such folder."
-                )
+        own = next((_IMAGES_OWN[each] for each in (target, *target.parents) if each in _IMAGES_OWN), None)
+        if own := own or _AROUND_THEM.get(target):
+            raise SubmitError(f"{text}: {own} is the image's own.")
+    by_target: dict[PurePosixPath, Mount] = {}
+    for mount in mounts:  # outer first, so that whatever is around one is known
+        if (other := by_target.get(mount.target)) is not None:
+            raise SubmitError(f"{other.source} and {mount.source} cannot both be shown at {mount.target}.")
+        by_target[mount.target] = mount
+        outer = next((by_target[above] for above in mount.target.parents if above in by_target), None)
+        if outer is not None and mount.source != outer.source / mount.target.relative_to(outer.target):
+            raise SubmitError(
+                f"{mount.source} cannot be shown at {mount.target}: {outer.source} is shown around it, "
+                f"which has no such folder."
+            )
 
 
 def _own(

@@ -2,7 +2,8 @@
 
 Pure. One volume stands for each entry of ``storage`` that a session needs, and every mount shows
 one folder of it (``subPath``), so that exactly the granted paths are there. The kubelet opens a
-sub-path without following links out of its volume.
+sub-path without following links out of its volume; it follows those within, so folders above a granted
+one must be the site's own, as `hub.access.mounts.present` asks of them.
 
 A sub-path that is missing would be made by the kubelet, as root. So the engine looks for every granted
 folder when it plans (`hub.access.mounts.present`), and for all of them again before a start (`absent`) as

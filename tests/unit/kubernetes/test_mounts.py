@@ -1,5 +1,6 @@
 """Which volume has a folder of the site, and what may be shown where in a pod."""
 
+import time
 from dataclasses import replace
 from pathlib import PurePosixPath
 
@@ -139,6 +140,21 @@ def test_outer_targets_come_first():
 def test_what_would_be_made_or_hidden_in_a_pod_is_refused(mounts, words):
     with pytest.raises(SubmitError, match=words):
         volumes_and_mounts(a_plan(mounts=mounts), a_cluster())
+
+
+def test_all_visits_of_a_long_life_are_looked_through_at_once():
+    shown = [mount(f"/storage/data/v{number}/RAW", f"/data/v{number}/RAW") for number in range(2000)]
+    began = time.monotonic()
+    _, mounts = volumes_and_mounts(a_plan(mounts=(*shown, RAW)), a_cluster())
+    assert time.monotonic() - began < 5  # each against each other takes minutes
+    assert len([one for one in mounts if one["name"] == "storage-0"]) == 2002
+
+
+def test_nothing_below_a_read_only_folder_can_be_written_to_either():
+    _, mounts = volumes_and_mounts(a_plan(), a_cluster())
+    shown = {one["mountPath"]: one for one in mounts if one["name"] == "storage-0"}
+    assert shown["/data/v/RAW"]["recursiveReadOnly"] == "IfPossible"
+    assert "recursiveReadOnly" not in shown["/data/v/PROCESSED"]
 
 
 def test_a_desktops_and_a_servers_own_files_have_room_that_is_bounded():
