@@ -187,15 +187,20 @@ class Mirror(Generic[T]):
             self._changed(before, None)
 
     async def _run(self) -> None:
+        expired = 0
         while True:
             try:
                 if not self._version:
                     await self._list()
                 began = time.monotonic()
                 await self._watch()
+                expired = 0
                 await asyncio.sleep(_SHORT_S if time.monotonic() - began < _SHORT_S else 0)
             except ExpiredError:
                 self._version = ""
+                # A server that forgets faster than it lists is not asked for all without end.
+                await asyncio.sleep(min(_SHORT_S * expired, _PAUSE_MOST_S))
+                expired += 1
             except (KubernetesUnavailableError, KubernetesRefusedError) as error:
                 self._outage.failed(error)
                 await self._pause(error)

@@ -163,6 +163,14 @@ async def test_where_the_server_no_longer_knows_the_point_all_is_listed_anew(too
         assert [(b and b.name, n and n.name) for b, n in told[2:]] == [(None, "c"), ("a", None)]
 
 
+async def test_a_server_that_forgets_at_once_is_not_asked_for_all_without_end(monkeypatch) -> None:
+    monkeypatch.setattr(mirror, "_SHORT_S", 0.2)
+    lists = [page(raw("a", 1), version=9) for _ in range(1000)]
+    async with mirrored(lists, [TOO_OLD] * 1000) as (_, copy, _):
+        await asyncio.sleep(0.5)
+        assert copy.requests["lists"] <= 4
+
+
 async def test_a_list_that_gets_too_old_between_two_pages_begins_anew() -> None:
     lists = [page(raw("a", 1), version=9, again="more"), TOO_OLD, page(raw("a", 5), version=12)]
     async with mirrored(lists, []) as (server, copy, _):
