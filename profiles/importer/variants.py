@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 from profiles.importer.notes import Notes
@@ -84,10 +85,10 @@ def _of_profile(name: str, profile: Mapping[str, Any], source: Source) -> Iterat
         for key, option in (profile.get("profile_options") or {}).items()
     ]
     options = [choices for choices in options if choices]
-    combinations = list(product(*options))
-    if len(combinations) > _MOST:
-        notes.add(where, f"has {len(combinations)} combinations of its choices; the first {_MOST} were taken")
-    for combination in combinations[:_MOST]:
+    number = math.prod(map(len, options))
+    if number > _MOST:
+        notes.add(where, f"has {number} combinations of its choices; the first {_MOST} were taken")
+    for combination in islice(product(*options), _MOST):
         traits, allowed = base, groups
         for choice in combination:
             traits = merged(traits, choice.override)
@@ -128,13 +129,12 @@ def _choices(option: Mapping[str, Any], where: str, notes: Notes) -> Iterator[_C
     default = next(
         (key for key, choice in choices.items() if choice.get("default")), next(iter(choices), None)
     )
-    for key in set(option) - {"display_name", "choices", "unlisted_choice"}:
-        notes.add(f"{where}.{key}", "is not known, and was left out")
+    of_all = _gate(option, {"display_name", "choices", "unlisted_choice"}, where, notes)
     for key, choice in choices.items():
         at = f"{where}.{key}"
         groups = _gate(choice, {"display_name", "description", "default", "kubespawner_override"}, at, notes)
         title = plain(choice.get("display_name") or key)
-        yield _Choice(title, _override(choice, at, notes), key == default, groups)
+        yield _Choice(title, _override(choice, at, notes), key == default, _both(of_all, groups))
 
 
 def _override(holder: Mapping[str, Any], where: str, notes: Notes) -> Traits:

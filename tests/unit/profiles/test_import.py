@@ -267,6 +267,19 @@ def test_gates_of_choices_are_never_widened(groups, expected):
     assert [profile["allow"] for profile in found.profiles["profiles"].values()] == expected
 
 
+@pytest.mark.parametrize(
+    ("gate", "expected"),
+    [
+        ({"allowed_groups": ["g"]}, [{"groups": ["g"]}, {"groups": ["g"]}]),
+        ({"allowed_groups": ["h"]}, [{"groups": ["h"]}]),
+        ({"access": "yaml"}, [{"groups": ["TODO"]}]),
+    ],
+)
+def test_a_gate_of_an_option_is_one_of_all_its_choices(gate, expected):
+    found = imported([{"display_name": "P", "profile_options": {"image": {**CHOICE, **gate}}}])
+    assert [profile["allow"] for profile in found.profiles["profiles"].values()] == expected
+
+
 def test_choices_of_image_become_profiles_named_by_them():
     found = imported([{"display_name": "P", "profile_options": {"image": CHOICE}}])
     assert {name: one["title"] for name, one in found.profiles["profiles"].items()} == {
@@ -343,6 +356,8 @@ def test_choices_without_end_are_cut_with_a_word():
     source = source_of([{"display_name": "P", "profile_options": {"o": option, "p": option}}])
     assert len(variants(source)) == 500
     assert "900 combinations" in source.notes.found[0].text
+    many = source_of([{"display_name": "P", "profile_options": {str(n): option for n in range(20)}}])
+    assert len(variants(many)) == 500  # and no others are made on the way
 
 
 @pytest.mark.parametrize(
