@@ -101,12 +101,11 @@ def build_image(name: str, cache: Path | None = None) -> Path:
         raise KubernetesDemoError(f"There is no image {name!r}; there are {', '.join(IMAGES)}.")
     folder = (cache or cache_folder()) / "images"
     archive = folder / f"{name}-{code_key(name)}.tar"
-    if not archive.exists():
+    if not _is_kept(archive):
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder, name):
-            if not archive.exists():
+            if not _is_kept(archive):
                 _make(name, archive, Buildah(folder / "store", _uv_cache()))
-    archive.touch()
     return archive
 
 
@@ -151,6 +150,15 @@ def _make(name: str, archive: Path, builder: Buildah) -> None:
     builder.write(tag, archive)
     builder.remove([tag])
     _tidy(archive.parent)
+
+
+def _is_kept(archive: Path) -> bool:
+    """Whether an archive is there; another checkout's builder does not take it away for some time then."""
+    try:
+        os.utime(archive)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _tidy(folder: Path) -> None:
@@ -255,6 +263,8 @@ def _hash(start: str, paths: tuple[str, ...]) -> str:
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and "__pycache__" not in file.parts:
                 digest.update(f"\n{file.relative_to(ROOT)} ".encode())
+                if file.stat().st_mode & 0o100:
+                    digest.update(b"x ")
                 digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:12]
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +85,9 @@ def test_a_change_of_our_code_leaves_what_takes_long(monkeypatch, tmp_path):
     (tmp_path / "spawners/session/start.py").write_text("after")
     assert environment_key("base") == before[0]
     assert code_key("base") != before[1]
+    after = code_key("base")
+    (tmp_path / "spawners/session/start.py").chmod(0o755)
+    assert code_key("base") != after
     (tmp_path / IMAGES["base"].environment[0]).write_text("after")
     assert environment_key("base") != before[0]
 
@@ -92,6 +96,27 @@ def test_what_takes_long_counts_for_all_that_stands_on_it(monkeypatch):
     before = {name: environment_key(name) for name in NAMES}
     monkeypatch.setattr(images, "_FORM", -1)
     assert all(environment_key(name) != key for name, key in before.items())
+
+
+def test_an_archive_that_another_checkout_takes_away_meanwhile_is_made_anew(monkeypatch, tmp_path):
+    archive = tmp_path / "images" / f"base-{code_key('base')}.tar"
+
+    def make(name, path, builder):
+        path.write_text(name)
+
+    monkeypatch.setattr(images, "_make", make)
+    assert build_image("base", tmp_path) == archive
+    archive.write_text("as it was")
+    real = Path.exists
+
+    def exists(path):
+        found = real(path)
+        if path == archive:
+            path.unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(Path, "exists", exists)
+    assert build_image("base", tmp_path).read_text() in ("as it was", "base")  # and never empty
 
 
 def test_an_unknown_image_is_refused(tmp_path):
