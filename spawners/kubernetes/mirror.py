@@ -15,6 +15,7 @@ import random
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, Generic, Protocol, TypeVar
 
 from spawners.kubernetes.client import KubernetesClient, KubernetesRefusedError, KubernetesUnavailableError
@@ -107,6 +108,7 @@ class Mirror(Generic[T]):
         self._version = ""
         self._heard = -1e9
         self._loaded = asyncio.Event()
+        self._tried = asyncio.Event()
         self._outage = Outage(what)
         self._told: dict[str, T] | None = None
         self._gone: OrderedDict[str, None] = OrderedDict()
@@ -145,14 +147,12 @@ class Mirror(Generic[T]):
         return self._outage.error
 
     async def loaded(self, timeout_s: float) -> bool:
-        """Wait for the first list; whether it came in time."""
+        """Wait for the first list; whether it came in time. Where none came before, nobody waits again."""
         self.start()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await self._loaded.wait()
-        except TimeoutError:
-            return False
-        return True
+                await self._tried.wait()
+        return self.is_loaded
 
     def put(self, item: T) -> None:
         """An answer of the server to somebody else, that the watch will tell later, or has told already."""
@@ -202,12 +202,16 @@ class Mirror(Generic[T]):
                 await asyncio.sleep(min(_SHORT_S * expired, _PAUSE_MOST_S))
                 expired += 1
             except (KubernetesUnavailableError, KubernetesRefusedError) as error:
-                self._outage.failed(error)
+                self._failed(error)
                 await self._pause(error)
             except Exception as error:  # a fault of ours must not end the copy
-                self._outage.failed(error)
+                self._failed(error)
                 self._version = ""
                 await self._pause(error)
+
+    def _failed(self, error: Exception) -> None:
+        self._outage.failed(error)
+        self._tried.set()
 
     async def _pause(self, error: Exception) -> None:
         least = getattr(error, "retry_after_s", 0.0)
@@ -309,3 +313,4 @@ class Mirror(Generic[T]):
     def _hear(self) -> None:
         self._heard = time.monotonic()
         self._outage.answered()
+        self._tried.set()

@@ -248,6 +248,18 @@ async def test_a_copy_without_an_answer_is_stale_and_says_why(monkeypatch) -> No
         assert copy.error == ""
 
 
+async def test_a_server_that_does_not_answer_is_waited_for_once(monkeypatch) -> None:
+    monkeypatch.setattr(mirror, "_PAUSE_S", 0.05)
+    may_not = KubernetesRefusedError(403, "Forbidden", "nodes is forbidden", {})
+    lists = [may_not, DOWN, DOWN, DOWN, page(raw("a", 1), version=9)]
+    async with mirrored(lists, []) as (server, copy, _):
+        async with asyncio.timeout(10):
+            assert not await copy.loaded(60)
+            assert not await copy.loaded(60)
+        await played(server)
+        assert await copy.loaded(60)
+
+
 async def test_a_fault_of_ours_does_not_end_the_copy() -> None:
     def fault():
         raise ZeroDivisionError
