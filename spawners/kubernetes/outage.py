@@ -1,38 +1,12 @@
-"""Whether the API server answers; said once when it stops, once when it is back."""
+"""Whether the API server answers."""
 
 from __future__ import annotations
 
-import logging
-import time
-
 from spawners.kubernetes.client import KubernetesRefusedError, KubernetesUnavailableError
+from spawners.outage import Outage as AnyOutage
 
-log = logging.getLogger(__name__)
 
+class Outage(AnyOutage):
+    """Questions to an API server."""
 
-class Outage:
-    """Failures in a row of one kind of question."""
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._since = 0.0
-        self.failures = 0
-        self.error = ""
-
-    def failed(self, error: Exception) -> None:
-        """A question had no answer; a fault of ours comes with its traceback."""
-        self.failures += 1
-        self.error = str(error) or type(error).__name__
-        if self.failures > 1:
-            return
-        self._since = time.monotonic()
-        is_fault = not isinstance(error, KubernetesRefusedError | KubernetesUnavailableError)
-        log.warning("%s: no answer: %s", self._what, self.error, exc_info=error if is_fault else None)
-
-    def answered(self) -> None:
-        """A question was answered."""
-        if self.failures:
-            seconds = time.monotonic() - self._since
-            log.warning("%s: answered again, after %.0f s and %d tries", self._what, seconds, self.failures)
-        self.failures = 0
-        self.error = ""
+    expected = (KubernetesRefusedError, KubernetesUnavailableError)

@@ -1,39 +1,18 @@
-"""Whether one of Slurm's daemons answers; said once when it stops, once when it is back."""
+"""Whether one of Slurm's daemons answers."""
 
 from __future__ import annotations
 
-import logging
-import time
-
+from spawners.outage import Outage as AnyOutage
 from spawners.slurm.parse import plain
 from spawners.slurm.transport import SlurmError, SlurmUnavailableError
 
-log = logging.getLogger(__name__)
 
+class Outage(AnyOutage):
+    """Questions to one of the daemons."""
 
-class Outage:
-    """Failures in a row of one kind of question."""
+    expected = (SlurmError, SlurmUnavailableError, TimeoutError)
 
-    def __init__(self, what: str) -> None:
-        self._what = what
-        self._since = 0.0
-        self.failures = 0
-        self.error = ""
-
-    def failed(self, error: Exception) -> None:
-        """A question had no answer; a fault of ours comes with its traceback."""
-        self.failures += 1
-        self.error = plain(str(error)) or type(error).__name__
-        if self.failures > 1:
-            return
-        self._since = time.monotonic()
-        is_fault = not isinstance(error, SlurmError | SlurmUnavailableError | TimeoutError)
-        log.warning("%s does not answer: %s", self._what, self.error, exc_info=error if is_fault else None)
-
-    def answered(self) -> None:
-        """A question was answered."""
-        if self.failures:
-            seconds = time.monotonic() - self._since
-            log.warning("%s answers again, after %.0f s and %d tries", self._what, seconds, self.failures)
-        self.failures = 0
-        self.error = ""
+    @staticmethod
+    def shown(text: str) -> str:
+        """On one line, without control characters."""
+        return plain(text)

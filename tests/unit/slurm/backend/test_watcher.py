@@ -111,7 +111,7 @@ async def test_an_outage_keeps_the_last_look_and_is_said_once(
         assert not watcher.is_stale
         assert watcher.error == ""
         assert len(caplog.records) == 2
-    assert "answers again" in caplog.text
+    assert "answered again" in caplog.text
 
 
 async def test_a_fault_of_a_transport_is_an_outage_with_its_traceback(
