@@ -17,7 +17,7 @@ from typing import Any
 from spawners.kubernetes.client import KubernetesClient, KubernetesRefusedError, KubernetesUnavailableError
 from spawners.kubernetes.handles import Link
 from spawners.kubernetes.models import Pod
-from spawners.kubernetes.naming import SPEC
+from spawners.kubernetes.naming import PLACE_LABEL, SPEC
 from spawners.kubernetes.objects import label_value, placeholder_pod
 from spawners.kubernetes.outage import Outage
 from spawners.kubernetes.pods import Pods
@@ -50,6 +50,7 @@ class WarmKeeper:
         self._watcher = watcher
         self._pods = pods
         self._outage = Outage(f"Placeholders of cluster {name}")
+        self._wanted: Mapping[str, dict[str, Any]] | None = None
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -91,14 +92,24 @@ class WarmKeeper:
     async def _round(self) -> None:
         if not await self._watcher.pods.loaded(_ROUND_S) or self._watcher.pods.is_stale:
             return
-        there, wanted = self._placeholders(), wanted_placeholders(self._settings)
+        if self._wanted is None:  # once, and not on the loop: hundreds take it for long
+            self._wanted = await asyncio.to_thread(wanted_placeholders, self._settings)
+        there, wanted = self._placeholders(), self._wanted
         for name, pod in there.items():
             is_current = name in wanted and pod.spec == _spec(wanted[name]) and pod.phase not in _OVER
             if pod.deleted_at is None and not is_current:
                 await self._pods.delete(Link(name, pod.uid), grace_s=0)
+        refused: dict[str, KubernetesRefusedError] = {}
         for name, body in wanted.items():
-            if name not in there:
+            pool = str(body["metadata"]["labels"][PLACE_LABEL])
+            if name in there or pool in refused:
+                continue
+            try:
                 await self._make(body)
+            except KubernetesRefusedError as error:  # what one pool may not is no matter of another's
+                refused[pool] = error
+        if refused:
+            raise next(iter(refused.values()))
 
     async def _make(self, body: Mapping[str, Any]) -> None:
         try:

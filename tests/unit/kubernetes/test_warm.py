@@ -27,14 +27,18 @@ class Api:
 
     namespace = "ns"
 
-    def __init__(self):
+    def __init__(self, refused=()):
         self.asked = []
+        self._refused = refused
 
     def path(self, *parts):
         return "/".join(parts)
 
     async def create(self, path, body):
-        self.asked.append(("make", body["metadata"]["name"]))
+        name = body["metadata"]["name"]
+        self.asked.append(("make", name))
+        if name in self._refused:
+            raise KubernetesRefusedError(403, "Forbidden", f"exceeded quota: {name}", {})
         raise KubernetesRefusedError(409, "AlreadyExists", "it exists", {})
 
     async def delete(self, path, options):
@@ -42,8 +46,8 @@ class Api:
         return {"kind": "Status"}
 
 
-async def a_round(*there):
-    api = Api()
+async def a_round(*there, api=None):
+    api = api or Api()
     watcher = ClusterWatcher("c", api, sees_nodes=False)
     watcher.pods._loaded.set()
     watcher.pods._hear()
@@ -74,3 +78,10 @@ async def a_round(*there):
 )
 async def test_what_is_kept_is_what_keeps_room(there, asked):
     assert await a_round(*there) == asked
+
+
+async def test_a_pool_that_may_have_no_more_keeps_none_from_another():
+    api = Api(refused={FIRST})
+    with pytest.raises(KubernetesRefusedError, match=FIRST):
+        await a_round(api=api)
+    assert api.asked == [("make", FIRST), ("make", GPU)]
