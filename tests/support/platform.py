@@ -25,6 +25,7 @@ from hub.demo.configure import Ports, free_ports, write_configuration
 from hub.demo.desktops import Desktops, prepare_desktops
 from hub.demo.people import PEOPLE
 from hub.demo.run import programs
+from hub.demo.slurm.daemons import as_user
 from hub.settings import SERVICE_PREFIX, load_settings
 from tests.support import loopwatch
 from tests.support.facility import copy_facility
@@ -102,7 +103,7 @@ class Platform:
             environment = {**program.environment, **loopwatch.environment(self.loopwatch)}
             with (self.state / "logs" / f"{name}.log").open("ab") as log:
                 self.processes[name] = subprocess.Popen(
-                    program.argv,
+                    as_user(program.user, program.argv),
                     env=environment,
                     stdout=log,
                     stderr=log,
