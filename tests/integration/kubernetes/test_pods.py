@@ -13,7 +13,15 @@ from spawners.backend import State, SubmitError
 from spawners.kubernetes.naming import pod_name
 from spawners.plan import Mount, MountMode
 from tests.support.kubernetes import own_namespace
-from tests.support.kubernetes_backends import SERVE, Site, connected, import_scripted, make_site, remove_all
+from tests.support.kubernetes_backends import (
+    SERVE,
+    Ours,
+    Site,
+    connected,
+    import_scripted,
+    make_site,
+    remove_all,
+)
 
 UID, GID, GROUP = 21001, 21002, 21003
 LOOK = (
@@ -175,3 +183,24 @@ async def test_folders_of_nodes_need_a_namespace_that_admits_them(restricted: Si
             async for _ in ours.backend.start(plan, credentials):
                 pass
         assert pod_name(plan.launch_id) not in [one["metadata"]["name"] for one in restricted.objects("pods")]
+
+
+async def test_what_is_mounted_below_raw_data_on_the_node_is_read_only_too(ours: Ours) -> None:
+    storage, run = ours.site.storage, ours.site.cluster.run
+    inner = storage / "open" / "inner"
+    inner.mkdir(parents=True)
+    entries = [
+        {"path": f"{storage}/{each}", "source": {"kind": "host", "path": f"{storage}/{each}"}}
+        for each in ("open", "home")
+    ]
+    shown = Mount(PurePosixPath(storage / "open"), PurePosixPath("/data/open"), MountMode.READ_ONLY, "open")
+    act = "b=/bin/busybox; $b touch /data/open/inner/x && exit 7; $b grep open/inner /proc/mounts || exit 8"
+    mounted = await ours.do(lambda: run("mount", "-t", "tmpfs", "-o", "mode=1777", "inner", str(inner)))
+    assert mounted.returncode == 0, mounted.stderr
+    try:
+        async with connected(ours.site, storage=entries) as here:
+            session = await here.start(f"{act}; exit 9", mounts=(shown,))
+            await session.wait(State.GONE)
+            assert (await session.usage()).exit_code == 9  # it is there, and cannot be written to
+    finally:
+        await ours.do(lambda: run("umount", str(inner)))
