@@ -13,6 +13,7 @@ import pytest
 
 from hub.demo.kubernetes.api import Api
 from hub.demo.kubernetes.cluster import Cluster
+from hub.demo.kubernetes.control import FAKE_NODE
 from hub.demo.kubernetes.errors import KubernetesDemoError
 from spawners.backend import BackendUnavailableError, EndCause, State, SubmitError
 from spawners.kubernetes import mirror
@@ -130,15 +131,23 @@ async def test_a_start_against_a_silent_server_is_unknown_and_found_later(
     await Session(ours, plan.launch_id, handle).wait(State.RUNNING)
 
 
-async def test_a_session_on_a_node_that_is_silent_is_unknown_until_its_pod_has_ended(
+@pytest.mark.timeout(300)
+async def test_sessions_on_a_node_that_is_silent_and_on_one_that_is_removed(
     site: Site, restored_cluster: Cluster
 ) -> None:
+    # Where all nodes are silent, the node controller takes the fault for its own and ends nothing.
+    _, removed = await Ours.do(lambda: restored_cluster.add_nodes(2))
+    async with asyncio.TaskGroup() as both:  # most of either is to wait for the cluster's own controllers
+        both.create_task(_silent_node(site, restored_cluster))
+        both.create_task(_removed_node(site, removed))
+
+
+async def _silent_node(site: Site, cluster: Cluster) -> None:
+    """A session there is unknown until its pod has ended."""
     async with connected(site, sees_nodes=True) as ours, connected(site) as without_nodes:
         session = await ours.start()
         await session.wait(State.RUNNING)
-        # Where all nodes are silent, the node controller takes the fault for its own and ends nothing.
-        await ours.do(lambda: restored_cluster.add_nodes(1))
-        await ours.do(restored_cluster.stop_kubelet)
+        await ours.do(cluster.stop_kubelet)
         other = Session(without_nodes, session.launch_id, session.handle)
         # The node controller needs its grace; then the taint manager deletes the pod, which nobody ends.
         await asyncio.gather(session.wait(State.UNKNOWN), other.wait(State.UNKNOWN))
@@ -146,12 +155,44 @@ async def test_a_session_on_a_node_that_is_silent_is_unknown_until_its_pod_has_e
         await ours.until(lambda: "deletionTimestamp" in _metadata(session), "the pod is not deleted")
         assert (await session.status()).state is (await other.status()).state is State.UNKNOWN
         assert await ours.backend.usage(session.launch_id, session.handle) is None
-        await ours.do(restored_cluster.start_kubelet)
+        await ours.do(cluster.start_kubelet)
         await session.wait(State.GONE)
         used = await session.usage()
         assert used.cause is EndCause.NODE_FAILURE
         assert used.elapsed_seconds > 5
         await session.forget()
+
+
+async def _removed_node(site: Site, node: str) -> None:
+    """Sessions there end with the last that is known of them, and leave nothing."""
+    toleration = {"key": FAKE_NODE, "value": "fake", "effect": "NoSchedule"}
+    pool = {"node_selector": {"kubernetes.io/hostname": node}, "tolerations": [toleration]}
+    async with (
+        connected(site, pools={"default": pool}, sees_nodes=True) as ours,
+        connected(site, pools={"default": pool}) as without_nodes,
+    ):
+        left, stopped = await asyncio.gather(without_nodes.start(), ours.start())
+        began = [(await one.wait(State.RUNNING)).started_at for one in (left, stopped)]
+        await ours.do(lambda: site.cluster.api.request("DELETE", f"/api/v1/nodes/{node}"))
+        # No kubelet will end it: the engine does, once it sees that its node is no more.
+        await stopped.wait(State.UNKNOWN)
+        await stopped.stop()
+        # Nobody stops the other: the cluster finds that it is nowhere.
+        assert (await left.wait(State.GONE, timeout_s=120)).reason.startswith("Its node failed.")
+        used = [await one.usage() for one in (left, stopped)]
+        assert used[0].cause is EndCause.NODE_FAILURE
+        assert "node no longer exists" in used[0].detail
+        assert [one.started_at for one in used] == began
+        known = (await left.pod())["status"]["conditions"]
+        (found,) = (one["lastTransitionTime"] for one in known if one["type"] == "DisruptionTarget")
+        assert used[0].ended_at == datetime.fromisoformat(found)
+        assert used[1].ended_at < used[0].ended_at
+        for session in (left, stopped):
+            await session.forget()
+        names = {left.name, stopped.name}
+        await ours.until(
+            lambda: not names & {pod["metadata"]["name"] for pod in site.objects("pods")}, "a pod is left"
+        )
 
 
 def _metadata(session: Session) -> dict:
