@@ -3,28 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import gc
 import logging
 import os
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import AbstractContextManager
 
 from hub.app import App
 from hub.bounded import BoundedServer
 from hub.logs import keep_cookies_out
 from hub.migrate import upgrade
-from hub.settings import ConfigError, Settings
+from hub.onlyone import only_one
+from hub.settings import Settings
 
 log = logging.getLogger(__name__)
 
 _MAX_BODY = 256 * 1024
 """Longest request body in bytes; no request of ours comes near it."""
-
-_PG_LOCK = 0x50614E487562
-"""Key of the advisory lock in PostgreSQL: the letters PaNHub."""
 
 
 def run_service(settings: Settings) -> None:
@@ -64,37 +59,6 @@ async def _serve(settings: Settings) -> None:
     await server.close_all_connections()
 
 
-@contextmanager
-def _only_one(settings: Settings) -> Iterator[None]:
-    """Hold a lock that the system releases with the process, however it ends."""
-    if settings.database.url.startswith("postgresql"):
-        with _postgres_lock(settings.database.url):
-            yield
-        return
-    path = Path(settings.database.url.removeprefix("sqlite:///"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise ConfigError(f"{path}: another service works on this database; stop it first") from error
-    try:
-        yield
-    finally:
-        os.close(lock)
-
-
-@contextmanager
-def _postgres_lock(url: str) -> Iterator[None]:
-    from sqlalchemy import create_engine, text
-
-    engine = create_engine(url)
-    try:
-        with engine.connect() as connection:
-            got = connection.execute(text("SELECT pg_try_advisory_lock(:key)"), {"key": _PG_LOCK}).scalar()
-            connection.commit()
-            if not got:
-                raise ConfigError(f"{engine.url.database}: another service works on this database")
-            yield
-    finally:
-        engine.dispose()
+def _only_one(settings: Settings) -> AbstractContextManager[None]:
+    """Hold the lock of the database; stop if another service has got it."""
+    return only_one(settings.database.url, lambda: os.kill(os.getpid(), signal.SIGTERM))
