@@ -99,12 +99,13 @@ def assert_books_are_right(platform: Platform) -> None:
     assert held == []
 
 
-def charges(platform: Platform, launch_id: str) -> list[int]:
-    """CPU-seconds of every charge of a launch."""
+def charges(platform: Platform, launch_id: str, resource: str = "cpu_seconds") -> list[int]:
+    """Every charge of a launch for a resource."""
     rows = platform.database(
         "SELECT e.used FROM quota_entries e JOIN quota_accounts a ON a.id = e.account_id"
-        " WHERE e.launch_id = :id AND e.kind = 'charge' AND a.resource = 'cpu_seconds'",
+        " WHERE e.launch_id = :id AND e.kind = 'charge' AND a.resource = :resource",
         id=launch_id,
+        resource=resource,
     )
     return [int(row[0]) for row in rows]
 

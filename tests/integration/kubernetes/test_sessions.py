@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from hub.demo.kubernetes.cluster import Cluster
+from hub.demo.kubernetes.control import GPU, GPU_LABEL
 from tests.support.afterwards import (
     assert_books_are_right,
     assert_nothing_is_left,
@@ -120,13 +121,39 @@ def test_no_secret_is_where_others_can_read_it(platform: KubernetesPlatform, sce
 
 
 def _tokens(pids: list[int]) -> set[str]:
-    names = (b"JUPYTERHUB_API_TOKEN=", b"JPY_API_TOKEN=")
-    found = set()
-    for pid in pids:
-        parts = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        found |= {os.fsdecode(part.split(b"=", 1)[1]) for part in parts if part.startswith(names)}
+    names = ("JUPYTERHUB_API_TOKEN", "JPY_API_TOKEN")
+    told = [_environment_of(pid) for pid in pids]
+    found = {one[name] for one in told for name in names if name in one}
     assert found
     return found
+
+
+def _environment_of(pid: int) -> dict[str, str]:
+    parts = os.fsdecode(Path(f"/proc/{pid}/environ").read_bytes()).split("\0")
+    return dict(part.split("=", 1) for part in parts if "=" in part)
+
+
+def test_gpus_are_given_to_who_asked_and_are_charged(platform: KubernetesPlatform, scene: Scene) -> None:
+    visitor = scene.visitor
+    wanted = {"cpus": 1, "memory_mib": 2048, "gpus": 2, "gpu_type": "a100"}
+    launch = visitor.launch(profile="lab-gpu", place="pods-gpu", resources=wanted)
+    visitor.wait_for(launch["id"], "running", timeout_s=_STARTS_WITHIN_S)
+    label, product = GPU_LABEL
+    assert _gpus_of(platform, launch["id"]) == ("2", {label: product}, None)
+    assert _gpus_of(platform, scene.runs["id"]) == (None, {}, "void")
+    visitor.api("DELETE", f"/launches/{launch['id']}")
+    assert_nothing_is_left(visitor, launch)
+    usage = visitor.get(launch["id"])["usage"]
+    assert usage["gpus"] == 2
+    assert charges(platform, launch["id"], "gpu_seconds") == [2 * usage["elapsed_seconds"]]
+
+
+def _gpus_of(platform: KubernetesPlatform, launch_id: str) -> tuple[str | None, dict[str, str], str | None]:
+    """How many the pod holds, on nodes of which labels, and what its processes are told of them."""
+    (pod,) = platform.pods_of(launch_id)
+    held = pod["spec"]["containers"][0]["resources"]["limits"].get(GPU)
+    told = _environment_of(platform.session_processes(launch_id)[0])
+    return held, pod["spec"].get("nodeSelector", {}), told.get("NVIDIA_VISIBLE_DEVICES")
 
 
 def test_a_pod_that_somebody_deletes_is_an_end_that_is_said_and_charged(
