@@ -95,7 +95,7 @@ class Visitor:
         """A page of the service."""
         return await self._client.get(f"{SERVICE_PREFIX}/{path}")
 
-    async def wait_for(self, launch_id: str, *states: str, timeout_s: float = 120) -> dict[str, Any]:
+    async def wait_for(self, launch_id: str, *states: str, timeout_s: float = 300) -> dict[str, Any]:
         """The launch once it is in one of the states.
 
         Raises
