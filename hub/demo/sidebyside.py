@@ -74,6 +74,9 @@ class SideBySideSite:
     def change(self, raw: dict[str, Any]) -> None:
         """Put the sections of both into the settings of a demo."""
         self.slurm.change(raw)
+        # Slurm's nodes are this machine's loopback address; from there the service is elsewhere now.
+        for cluster in raw["slurm"]["clusters"].values():
+            cluster["listen"] = "127.0.0.0/8"
         self.kubernetes.listen(raw)
         raw["kubernetes"] = {"clusters": {CLUSTER: self.kubernetes.cluster_settings()}}
         raw["profiles"]["file"] = str(self.kubernetes.write_profiles(_PROFILES))

@@ -224,6 +224,8 @@ def steps_of(launch: Launch, *, is_queued: bool = False) -> tuple[Step, ...]:
     times = (launch.created_at, launch.held_at, launch.submitted_at, launch.running_at)
     is_over = not launch.is_live
     handed, waiting = _OF_PODS if is_pod(launch.handle) else _OF_JOBS
+    said = summary_of(launch)
+    overflowed = f"{said.place.title}, instead of {said.instead_of.title}" if said and said.instead_of else ""
     steps: list[Step] = []
     is_open = True
     for (title, state), at in zip(_STEPS, times, strict=True):
@@ -237,6 +239,7 @@ def steps_of(launch: Launch, *, is_queued: bool = False) -> tuple[Step, ...]:
             Step(
                 handed if is_scheduled else title,
                 at if reached else None,
+                detail=overflowed if state is None and reached else "",
                 is_current=is_next and not is_over,
                 is_failed=is_next and is_over,
             )

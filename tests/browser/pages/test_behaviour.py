@@ -227,7 +227,7 @@ async def test_a_launch_may_go_elsewhere_and_who_pays_there_is_said_before_the_c
     elsewhere = page.get_by_label("Or elsewhere, if it starts there sooner")
     await expect(elsewhere).to_be_checked()
     summary = page.locator(".summary-card")
-    await expect(summary).to_contain_text("Kubernetes (sooner than CPU nodes)")
+    await expect(summary).to_contain_text("Kubernetes (instead of CPU nodes)")
     await expect(summary).to_contain_text("Facility account cloud")
     await expect(summary.locator(".other-place").first).to_contain_text("Proposal ma1234")
     await elsewhere.focus()
