@@ -105,9 +105,14 @@ class Control:
         """Wait until the node takes pods, or until it counts as gone."""
         name = NODE_NAME
         if is_ready:
-            self.daemon("kubelet").wait(self._node_is_ready, f"{name} was not ready", timeout_s)
+            self.daemon("kubelet").wait(self._node_has_come, f"{name} was not ready", timeout_s)
         else:
             _wait(lambda: not self._node_is_ready(), f"{name} is not gone", timeout_s)
+
+    def _node_has_come(self) -> bool:
+        # It ends where containerd, which answers already, does not know its pods yet; systemd does the same.
+        self.daemon("kubelet").start()
+        return self._node_is_ready()
 
     def _node_is_ready(self) -> bool:
         try:
