@@ -11,6 +11,7 @@ import yaml
 from hub.repository.locks import Repository, RepositoryError
 
 _HERE = Path(__file__).parent
+_SCRIPTS = ("install.sh", "finish.sh", "prefix.sh")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _PLACEHOLDER = f"registry.example.org/NAME@sha256:{'0' * 64}"
 
@@ -33,7 +34,8 @@ def write_context(repository: Repository, name: str, folder: Path) -> Path:
     folder.mkdir(parents=True)
     (folder / "requirements.lock").write_bytes(repository.lock)
     (folder / "debian.txt").write_text("".join(f"{each}\n" for each in repository.debian))
-    (folder / "install.sh").write_bytes((_HERE / "install.sh").read_bytes())
+    for script in _SCRIPTS:
+        (folder / script).write_bytes((_HERE / script).read_bytes())
     text = (_HERE / "Containerfile").read_text(encoding="utf-8")
     values = {
         "BASE": BASES[repository.kind],

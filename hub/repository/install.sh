@@ -1,12 +1,14 @@
-# Install what a lock says: sh install.sh session|kernel NAME SHA256
+# Fetch and unpack what a lock says: sh install.sh session|kernel NAME SHA256 ONLY_BINARY
 #
 # session: into the folder in which sessions run. kernel: into one of its own, for notebooks, beside the
 # server of the image below. The build secret "sources" is a shell fragment that says where packages come
-# from, and may write files into $SCRATCH; nothing of it stays.
+# from, and may write files into $SCRATCH; nothing of it stays. So nothing of the packages runs here: they
+# are a repository's, and the secret is the building site's.
 set -eu
 umask 022
-kind=$1 name=$2 sha256=$3
+kind=$1 name=$2 sha256=$3 only_binary=$4
 context=$(dirname "$0")
+. "$context/prefix.sh"
 SCRATCH=$(mktemp -d)
 export SCRATCH DEBIAN_FRONTEND=noninteractive
 trap 'rm -rf "$SCRATCH"' EXIT
@@ -25,16 +27,6 @@ if [ -s "$context/debian.txt" ]; then
   rm -rf /var/lib/apt/lists/* /var/lib/dpkg/*-old
 fi
 
-case $kind in
-  session) prefix=/opt/panhub/environment ;;
-  kernel) prefix=/opt/panhub/kernels/$name ;;
-esac
 /usr/bin/python3 -m venv "$prefix"
 "$prefix/bin/pip" install --quiet --no-cache-dir --disable-pip-version-check --no-compile --require-hashes \
-  -r "$context/requirements.lock"
-if [ "$kind" = kernel ]; then
-  "$prefix/bin/python" -m ipykernel install --prefix /opt/panhub/environment --name "$name" --display-name "$name"
-fi
-# Byte code that is right whatever times the files get.
-"$prefix/bin/python" -m compileall -q -j 0 --invalidation-mode unchecked-hash "$prefix" || true
-find "$prefix" -xdev ! -type l \( -perm /022 -o ! -perm -444 -o -perm /111 ! -perm -111 \) -exec chmod a+rX,go-w {} +
+  --only-binary "$only_binary" -r "$context/requirements.lock"

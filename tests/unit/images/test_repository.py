@@ -1,6 +1,8 @@
 """Environments from repositories: which can be made, and what is written."""
 
 import hashlib
+import re
+import subprocess
 import sys
 
 import pytest
@@ -95,6 +97,23 @@ def test_the_folder_is_whole_and_the_entry_is_one_of_the_profiles(repository, tm
     assert entry.container == container
     assert entry.kernel == ("powder" if lock == KERNEL else "python3")
     assert "Build it:" in capsys.readouterr().out
+
+
+def test_no_program_of_a_package_runs_where_the_secret_is(repository, tmp_path):
+    write_context(read_repository(repository(requirements_lock=KERNEL)), "powder", tmp_path / "out")
+    text = (tmp_path / "out" / "Containerfile").read_text()
+    steps = re.findall(r"^RUN ((?:.*\\\n)*.*)$", text, re.MULTILINE)
+    (secret,) = [step for step in steps if "type=secret" in step]
+    assert re.search(r"^ARG ONLY_BINARY=:all:$", text, re.MULTILINE)
+    assert "install.sh kernel powder ${LOCK_SHA256} ${ONLY_BINARY}" in secret
+    assert "finish.sh" not in secret
+    fetching = (tmp_path / "out" / "install.sh").read_text()
+    assert '--only-binary "$only_binary"' in fetching
+    # The prefix's Python runs what a package put into its path; pip alone is from before.
+    assert re.findall(r'"\$prefix/bin/(\w+)"', fetching) == ["pip"]
+    for step in steps:
+        (script,) = re.findall(r"/tmp/context/(\w+\.sh)", step)
+        subprocess.run(["sh", "-n", tmp_path / "out" / script], check=True)
 
 
 def test_nothing_is_written_over(repository, tmp_path, capsys):
