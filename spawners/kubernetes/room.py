@@ -110,10 +110,13 @@ class Room:
         if not shapes:
             return offer
         share = self.cluster.cpu_reserved
+        gpus: int | None = max(max(shape.gpus.values(), default=0) for shape in shapes)
+        if not gpus and self.settings.gpus:
+            gpus = None  # nodes that have them may be started when somebody asks
         return PlaceOffer(
             max_cpus=_least(offer.max_cpus, max(int(shape.cpus / share) for shape in shapes)),
             max_memory_mib=_least(offer.max_memory_mib, max(shape.memory_mib for shape in shapes)),
-            max_gpus=_least(offer.max_gpus, max(max(shape.gpus.values(), default=0) for shape in shapes)),
+            max_gpus=_least(offer.max_gpus, gpus),
             shapes=tuple(shapes),
         )
 
@@ -124,7 +127,11 @@ class Room:
             not pod.is_placeholder and not pod.node and pod.phase not in _OVER and pod.deleted_at is None
             for pod in self._own_pods
         )
-        known = self._by_nodes() if self.nodes is not None else self._by_quotas()
+        known = self._by_quotas()
+        if self.nodes is not None:
+            there = self._by_nodes()
+            least = {name: _least(there[name], known.get(name)) for name in ("cpus_free", "memory_mib_free")}
+            known = there | least
         return Availability(
             is_reachable=True,
             **known,

@@ -162,3 +162,17 @@ def test_the_largest_session_is_that_of_the_largest_node() -> None:
         (16, {}, 2),
     ]
     assert room().largest().max_cpus is None
+
+
+def test_gpus_that_no_node_has_yet_may_come_with_one() -> None:
+    assert room(nodes=[node("a")], pool=GPU_POOL).largest().max_gpus is None
+    assert room(nodes=[node("a")]).largest().max_gpus == 0
+    most = Quota("q", {f"requests.{GPU}": "2"}, {})
+    assert room(nodes=[node("a")], pool=GPU_POOL, quotas=[most]).largest().max_gpus == 2
+
+
+def test_no_more_is_free_on_nodes_than_a_quota_leaves() -> None:
+    quota = Quota("q", {"requests.cpu": "6", "requests.memory": "1Ti"}, {"requests.cpu": "4"})
+    found = room(nodes=[node("a")], quotas=[quota]).availability()
+    assert (found.cpus_free, found.cpus_total) == (2, 16)
+    assert found.memory_mib_free == 64000
