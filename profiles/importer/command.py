@@ -67,6 +67,9 @@ def import_profiles(source: Path, folder: Path, wishes: Wishes) -> tuple[Importe
         made = convert(read_source(source), wishes)
     except (SourceError, ValueError) as error:
         raise NotImportedError(str(error)) from error
+    except (AttributeError, TypeError, KeyError) as error:  # a text where a mapping has to be, and the like
+        text = f"{source.name} has something that neither zero-to-jupyterhub nor KubeSpawner takes: {error}"
+        raise NotImportedError(text) from error
     texts = {
         PROFILES: _yaml(made.profiles),
         SETTINGS: _yaml(made.settings),

@@ -448,3 +448,21 @@ def test_what_is_no_plain_yaml_is_refused(tmp_path, capsys, text):
     assert main(["import-profiles", str(path), str(tmp_path / "out")]) == 1
     assert str(path) in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "singleuser: {image: x, profileList: [{display_name: A}]}",
+        "singleuser: {nodeSelector: x}",
+        "singleuser: {storage: {extraVolumes: x}}",
+        "[{display_name: A, profile_options: {a: x}}]",
+        "hub: {config: x}",
+        "{cull: {timeout: [1]}, singleuser: {}}",
+    ],
+)
+def test_what_no_chart_takes_is_refused_in_a_sentence(tmp_path, text):
+    (tmp_path / "values.yaml").write_text(text)
+    with pytest.raises(NotImportedError, match="values.yaml has something that"):
+        import_profiles(tmp_path / "values.yaml", tmp_path / "out", Wishes())
+    assert not (tmp_path / "out").exists()
