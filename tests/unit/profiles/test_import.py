@@ -463,6 +463,6 @@ def test_what_is_no_plain_yaml_is_refused(tmp_path, capsys, text):
 )
 def test_what_no_chart_takes_is_refused_in_a_sentence(tmp_path, text):
     (tmp_path / "values.yaml").write_text(text)
-    with pytest.raises(NotImportedError, match="values.yaml has something that"):
+    with pytest.raises(NotImportedError, match=r"values\.yaml has something that"):
         import_profiles(tmp_path / "values.yaml", tmp_path / "out", Wishes())
     assert not (tmp_path / "out").exists()
