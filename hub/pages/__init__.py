@@ -44,7 +44,7 @@ GET  ``/parts/meters``                       parts/meters.html: ``meters``
 GET  ``/parts/data`` ? q, input              parts/data_choices.html: ``data`` DataChoices
 GET  ``/parts/form`` ? form state            parts/form.html: ``form`` FormView
 GET  ``/parts/places`` ? form state          parts/places.html: ``places`` (PlaceCard, …), out of band
-POST ``/parts/summary``  form state          parts/summary.html: ``summary`` Summary (the dry run)
+POST ``/parts/summary``  form state          parts/summary.html: ``summary`` Summary (the dry run), who pays
 GET  ``/parts/launches/{id}``                parts/progress.html: ``progress`` ProgressView
 GET  ``/parts/allocations/{key}``            parts/allocation.html: ``edit`` AllocationEdit
 POST ``/parts/allocations/{key}``            the same with ``limit``, ``reason``: the preview

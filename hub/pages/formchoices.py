@@ -123,12 +123,17 @@ def payer_choices(
     granted: GrantedDataset | None, request: LaunchRequest, said: LaunchSummary | None, offer: Offer
 ) -> tuple[Choice, ...]:
     """Who may pay, at the place that is chosen or at some of the profile's."""
-    auto = payer_title(said) if said else ""
+    auto = auto_payer(request, said)
     choices = [Choice("auto", "Automatic", detail=auto, is_chosen=request.payer == "auto")]
     if granted is not None and not granted.decision.is_open:
         choices.append(_payer("proposal", f"Proposal {granted.investigation.proposal}", request, offer))
     choices.append(_payer("person", "Yours", request, offer))
     return tuple(choices)
+
+
+def auto_payer(request: LaunchRequest, said: LaunchSummary | None) -> str:
+    """Who pays where it is left to the site; empty where somebody is named, or nothing is decided."""
+    return payer_title(said) if said and request.payer == "auto" else ""
 
 
 def _payer(value: str, title: str, request: LaunchRequest, offer: Offer) -> Choice:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hub.launch import store
 from hub.launch.models import LaunchRequest
 from hub.pages.base import PageHandler
+from hub.pages.formchoices import auto_payer
 from hub.pages.formsummary import summary_view
 from hub.pages.formview import Forms
 from hub.pages.startviews import FormView, LaunchView, TemplateView
@@ -84,7 +85,8 @@ class SummaryPart(FormBase):
         wanted = said.profile.id if said else request.profile
         offer = next((x for x in offered if x.profile == wanted), offered[0] if offered else None)
         live = await self.live_launches() if problem else ()
-        self.show("parts/summary.html", summary=summary_view(said, problem, offer, request, live))
+        summary = summary_view(said, problem, offer, request, live)
+        self.show("parts/summary.html", summary=summary, auto_payer=auto_payer(request, said))
 
 
 class PlacesPart(FormBase):

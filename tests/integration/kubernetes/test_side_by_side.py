@@ -213,6 +213,7 @@ async def test_form_and_card_are_the_same_for_both(
             await page.get_by_label("Or elsewhere, if it starts there sooner").check(force=True)
         await expect(summary.locator("li", has_text="instead of CPU nodes")).to_contain_text("Containers")
         await expect(summary).to_contain_text(PAYER)
+        await expect(page.locator("#auto-payer")).to_have_text(f"Facility account {PAYER}")
         await expect(summary).to_contain_text(re.compile("CPU nodes *in about (25|30) min"))
         await see_in_all_looks(person, "both-form")
 
