@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hub.demo.kubernetes.errors import KubernetesDemoError
+from hub.demo.kubernetes.machine import snapshotter_of
 
 UV_CACHE_INSIDE = "/srv"
 """Where steps see the machine's cache of uv: a folder that every Debian has and nobody fills."""
@@ -61,6 +62,7 @@ class Buildah:
     def __init__(self, folder: Path, uv_cache: Path) -> None:
         self.folder = folder
         self._uv_cache = uv_cache
+        self._driver: str | None = None
 
     def build(self, wanted: Build, sources: Path) -> None:
         """Build an image; ``sources`` is the secret of `hub.demo.kubernetes.sources`.
@@ -128,7 +130,14 @@ class Buildah:
             with suppress(FileNotFoundError):
                 if time.time() - left.stat().st_mtime > _STALE_S:
                     shutil.rmtree(left, ignore_errors=True)
-        store = ["--storage-driver=overlay", f"--root={self.folder}/root", f"--runroot={self.folder}/run"]
+        if self._driver is None:
+            # Where the disk is itself an overlay each layer is a copy: slower, and larger.
+            self._driver = "overlay" if snapshotter_of(self.folder) == "overlayfs" else "vfs"
+        store = [
+            f"--storage-driver={self._driver}",
+            f"--root={self.folder}/root",
+            f"--runroot={self.folder}/run",
+        ]
         done = subprocess.run(
             ["unshare", "--mount", "--propagation=private", program, *store, command, *words],
             check=False,

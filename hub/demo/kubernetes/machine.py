@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 from hub.demo.kubernetes.binaries import kubernetes_binaries
@@ -57,10 +58,7 @@ def check_nftables(run: Run) -> None:
 def snapshotter_of(folder: Path) -> str:
     """Overlayfs, or copies where the disk is itself an overlay, as in some containers."""
     script = 'cd "$1" && mkdir -p l u w m && mount -t overlay overlay -o lowerdir=l,upperdir=u,workdir=w m'
-    probe = folder / "probe"
-    probe.mkdir(exist_ok=True)
-    done = subprocess.run(
-        ["unshare", "--mount", "sh", "-c", script, "probe", str(probe)], check=False, capture_output=True
-    )
-    shutil.rmtree(probe, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=folder) as probe:
+        command = ["unshare", "--mount", "sh", "-c", script, "probe", probe]
+        done = subprocess.run(command, check=False, capture_output=True)
     return "overlayfs" if done.returncode == 0 else "native"
