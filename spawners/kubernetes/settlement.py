@@ -17,6 +17,9 @@ from spawners.session import exits
 _KILLED = 137
 """Exit code after SIGKILL: the kernel's way to get memory back, and the kubelet's after the grace."""
 
+_KUBELET_S = 60
+"""What a busy kubelet may take from a container's end until it asks for the removal of its pod."""
+
 _BY_CODE = {exits.TIME_LIMIT: EndCause.TIME_LIMIT, exits.OUT_OF_MEMORY: EndCause.OUT_OF_MEMORY}
 """What the first process in the pod says itself."""
 
@@ -71,9 +74,12 @@ def _ended_before_deletion(pod: Pod) -> bool:
 
 
 def _asked(pod: Pod) -> datetime:
-    """When its removal was asked for, at the earliest: the time stamp is that of the end of its grace."""
+    """When its removal was asked for, at the earliest: the time stamp is that of the end of its grace.
+
+    Once the pod has ended, the kubelet asks again, without grace; that writes its own time over the first.
+    """
     assert pod.deleted_at is not None
-    return pod.deleted_at - timedelta(seconds=pod.deletion_grace_s or 0)
+    return pod.deleted_at - timedelta(seconds=pod.deletion_grace_s or _KUBELET_S)
 
 
 def settle(pod: Pod, now: datetime, *, was_stopped: bool = False) -> Usage:

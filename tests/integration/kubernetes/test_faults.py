@@ -208,6 +208,8 @@ async def test_who_else_ends_a_session_is_told(ours: Ours) -> None:
     await ours.do(lambda: api.request("DELETE", deleted.path))
     await asyncio.gather(evicted.wait(State.GONE), deleted.wait(State.GONE))
     assert (await evicted.usage()).cause is EndCause.EVICTED
+    # An engine that looks later sees the kubelet's own last removal, of a later time.
+    await ours.until(lambda: _metadata(deleted)["deletionGracePeriodSeconds"] == 0, "it is not removed")
     used = await deleted.usage()
     assert used.cause is EndCause.CANCELLED
     ended = (await deleted.pod())["status"]["containerStatuses"][0]["state"]["terminated"]

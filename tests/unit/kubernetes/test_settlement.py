@@ -34,6 +34,8 @@ CAUSES = [
     (a_pod(phase="Failed", reason="DeadlineExceeded"), EndCause.TIME_LIMIT),
     (ended(143, deleted_at=ago(0), deletion_grace_s=45), EndCause.CANCELLED),
     (ended(0, deleted_at=ago(-40), deletion_grace_s=45), EndCause.EXITED),
+    (ended(0, deleted_at=ago(7), deletion_grace_s=0), EndCause.CANCELLED),  # the kubelet's own last word
+    (ended(0, deleted_at=ago(-60), deletion_grace_s=0), EndCause.EXITED),
     (a_pod(container=Container("terminated", "ContainerStatusUnknown", "", 137)), EndCause.LOST),
 ]
 
