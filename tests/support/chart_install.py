@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import itertools
+import json
 import os
 import secrets
 import shutil
@@ -19,32 +19,49 @@ from pathlib import Path
 from typing import Any
 
 import helm_python
-import yaml
 
-from hub.demo.install import ROOT
 from hub.demo.kubernetes.addresses import NODE_NAME
 from hub.demo.kubernetes.cluster import Cluster
-from hub.demo.kubernetes.configuration import PAUSE_IMAGE
 from hub.demo.kubernetes.errors import KubernetesDemoError
-from hub.demo.kubernetes.images import build_image
 from hub.demo.kubernetes.people import account_table, numbers
 from hub.demo.slurm.data import share_data
 from spawners.kubernetes.naming import LAUNCH_LABEL
 from tests.support.chart import CHART, RELEASE
+from tests.support.chart_database import rows
 from tests.support.chart_provider import make_certificate, running_provider
+from tests.support.chart_values import NODE_PORT, PEOPLE, READERS, SLURM_KEY, STORAGE_CLASS, chart_values
 from tests.support.facility import copy_facility
+from tests.support.kubernetes import execute, runtime_profile
 
 _NUMBERS = itertools.count(1)
-_NODE_PORT = 30480
-_OURS, _READERS = 64010, 64020
-"""Account of the chart's processes, and the group by which the service may look at the data."""
-
 _WAIT_S = 300
+_PARTS = ("proxy", "hub", "service", "desktop", "database", "uninstall", "test")
+
+SANDBOX_CALLS = ("clone", "mount", "pivot_root", "sethostname", "setns", "umount2", "unshare")
+"""System calls that guacd's sandbox needs beside those that a runtime allows."""
+
+_ACCOUNTS = {
+    "passwd": "root:x:0:0::/:/bin/sh\nmaja:x:20001:20001::/:/bin/sh\nyuki:x:20002:20002::/:/bin/sh\n",
+    "group": "root:x:0:\nmaja:x:20001:\nyuki:x:20002:\n",
+}
+"""Whom the token gateway knows; it may mint for one of them."""
 
 
 @dataclass
 class Installed:
-    """A release on a cluster. ``url`` is where browsers find it, ``values`` what it was made of last."""
+    """A release on a cluster.
+
+    Attributes
+    ----------
+    url
+        Where browsers find it.
+    values
+        What it was made of last.
+    slurm_key
+        Key of the token gateway.
+    tested, reached
+        What was seen of it on the way: by ``helm test``, and of who reaches whom.
+    """
 
     cluster: Cluster
     namespace: str
@@ -54,7 +71,9 @@ class Installed:
     values: dict[str, Any]
     helm: helm_python.Config
     certificate: Path
+    slurm_key: str
     tested: dict[str, Any] = field(default_factory=dict)
+    reached: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def upgrade(self, values: dict[str, Any]) -> None:
         """Change the release, and wait until all of it is ready. Blocking."""
@@ -75,11 +94,44 @@ class Installed:
         """Pods of a launch."""
         return self.objects("pods", self.sessions, f"?labelSelector={LAUNCH_LABEL}%3D{launch_id}")
 
-    def kill(self, component: str) -> None:
-        """Delete the pod of a process without any grace. Blocking; another one comes by itself."""
+    def kill(self, component: str, *, grace_s: int = 0) -> None:
+        """Delete the pod of a process without any grace. Blocking; another one comes by itself.
+
+        With a second's grace the other one comes when the first has ended, which a database needs.
+        """
         for pod in self.pods_of(component):
-            path = f"/api/v1/namespaces/{self.namespace}/pods/{pod['metadata']['name']}?gracePeriodSeconds=0"
-            self.cluster.api.request("DELETE", path)
+            path = f"/api/v1/namespaces/{self.namespace}/pods/{pod['metadata']['name']}"
+            self.cluster.api.request("DELETE", f"{path}?gracePeriodSeconds={grace_s}")
+
+    def execute(self, component: str, *argv: str, container: str | None = None) -> str:
+        """What a command prints in a container of a process; by default in that of the same name. Blocking.
+
+        Raises
+        ------
+        AssertionError
+            If it does not end with 0.
+        """
+        (pod,) = [pod for pod in self.pods_of(component) if "deletionTimestamp" not in pod["metadata"]]
+        done = execute(self.cluster, pod, container or component, *argv)
+        assert done.returncode == 0, f"{argv}: {done.stdout}{done.stderr}"
+        return done.stdout
+
+    def write_seccomp_profile(self, name: str) -> None:
+        """Give the node a profile: what its runtime allows, and what guacd's sandbox needs. Blocking.
+
+        ``desktop.seccompProfile`` of the how-to page, by the same steps.
+        """
+        (pod,) = self.pods_of("desktop")
+        (container,) = pod["status"]["containerStatuses"]
+        profile = runtime_profile(self.cluster, container["containerID"])
+        profile["syscalls"].append({"names": list(SANDBOX_CALLS), "action": "SCMP_ACT_ALLOW"})
+        path = self.cluster.folder / "kubelet/seccomp" / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(profile))
+
+    def books(self, query: str) -> list[tuple[str, ...]]:
+        """Rows of the service's database, in text. Blocking."""
+        return rows(self.execute("database", "psql", "-XAtU", "postgres", "-d", "panhub", "-c", query))
 
     def wait_ready(self, component: str, *, other_than: str = "") -> None:
         """Wait until a process's pod is ready, and is not the one with this uid. Blocking."""
@@ -88,7 +140,10 @@ class Installed:
             pods = [pod for pod in self.pods_of(component) if "deletionTimestamp" not in pod["metadata"]]
             return any(_is_ready(pod) and pod["metadata"]["uid"] != other_than for pod in pods)
 
-        wait(is_ready, f"{component} is not ready: {self.said(component)}")
+        try:
+            wait(is_ready, f"{component} is not ready")
+        except AssertionError as error:
+            raise AssertionError(self.said(component)) from error
 
     def said(self, component: str) -> str:
         """State and last words of a process's pods, for a person who looks at a failure."""
@@ -108,9 +163,7 @@ class Installed:
 
     def failure(self) -> str:
         """What all of them said."""
-        return "\n".join(
-            self.said(name) for name in ("proxy", "hub", "service", "desktop", "uninstall", "test")
-        )
+        return "\n".join(self.said(name) for name in _PARTS)
 
 
 def wait(what: Callable[[], Any], message: str, timeout_s: float = 120) -> Any:
@@ -136,7 +189,7 @@ def installed(cluster: Cluster) -> Iterator[Installed]:
     try:
         with running_provider(release.folder, cluster.host_address, release.url, secret) as issuer:
             _given(release, secret)
-            release.values = _values(release, issuer)
+            release.values = chart_values(cluster, sessions=release.sessions, url=release.url, issuer=issuer)
             try:
                 release.helm.install(CHART, RELEASE, release.values, wait="watcher", timeout=_WAIT_S)
             except helm_python.HelmError as error:
@@ -157,23 +210,23 @@ def _prepared(cluster: Cluster, namespace: str, sessions: str) -> Installed:
     share_data(folder / "data/visitor", folder / "catalogue", datetime.now(UTC), names=numbers())
     # The service looks for data by a group of its own; sessions read it as their persons.
     subprocess.run(
-        ["setfacl", "-R", "-m", f"g:{_READERS}:rX", str(folder / "data"), str(folder / "catalogue")],
+        ["setfacl", "-R", "-m", f"g:{READERS}:rX", str(folder / "data"), str(folder / "catalogue")],
         check=True,
     )
     _make_homes(folder / "homes")
-    for name in ("hub", "service"):
-        (folder / "state" / name).mkdir(parents=True)
-        os.chown(folder / "state" / name, _OURS, _OURS)
+    # Kubernetes gives it to the group of the pod that mounts it.
+    (folder / "database").mkdir()
     certificate = make_certificate(folder, cluster.host_address)
     return Installed(
         cluster,
         namespace,
         sessions,
         folder,
-        f"http://{cluster.node_address}:{_NODE_PORT}",
+        f"http://{cluster.node_address}:{NODE_PORT}",
         {},
         helm_python.Config(kubeconfig_path=cluster.kubeconfig, namespace=namespace),
         certificate,
+        secrets.token_hex(32),
     )
 
 
@@ -189,25 +242,42 @@ def _given(release: Installed, secret: str) -> None:
     api, of = release.cluster.api, f"/api/v1/namespaces/{release.namespace}"
     enforce = {"pod-security.kubernetes.io/enforce": "restricted"}
     api.apply(of, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"labels": enforce}})
-    claims = {"data": "data", "catalogue": "catalogue", "state": "state"}
-    for claim, folder in claims.items():
-        _volume(release, release.namespace, claim, release.folder / folder)
-    api.apply(
-        f"{of}/secrets/panhub-oidc",
-        {
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "data": {"client-secret": base64.b64encode(secret.encode()).decode()},
-        },
+    for claim in ("data", "catalogue"):
+        _volume(release, release.namespace, claim, release.folder / claim)
+    # This claim is the chart's own: what would provide its volume is not here.
+    _make_volume(
+        release, release.namespace, f"{RELEASE}-database", release.folder / "database", STORAGE_CLASS
     )
-    api.apply(
-        f"{of}/configmaps/facility-ca",
-        {"apiVersion": "v1", "kind": "ConfigMap", "data": {"ca.crt": release.certificate.read_text()}},
-    )
+    given = {"panhub-oidc": ("client-secret", secret), SLURM_KEY: ("jwt_hs256.key", release.slurm_key)}
+    for name, (key, text) in given.items():
+        data = {key: base64.b64encode(text.encode()).decode()}
+        api.apply(f"{of}/secrets/{name}", {"apiVersion": "v1", "kind": "Secret", "data": data})
+    known = {"facility-ca": {"ca.crt": release.certificate.read_text()}, PEOPLE: _ACCOUNTS}
+    for name, data in known.items():
+        api.apply(f"{of}/configmaps/{name}", {"apiVersion": "v1", "kind": "ConfigMap", "data": data})
 
 
 def _volume(release: Installed, namespace: str, claim: str, folder: Path) -> None:
-    common = {"accessModes": ["ReadWriteMany"], "storageClassName": "", "volumeMode": "Filesystem"}
+    """A claim as an operator makes it, and its volume."""
+    _make_volume(release, namespace, claim, folder)
+    release.cluster.api.apply(
+        f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{claim}",
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolumeClaim",
+            "spec": {
+                "accessModes": ["ReadWriteMany"],
+                "storageClassName": "",
+                "volumeName": f"{namespace}-{claim}",
+                "resources": {"requests": {"storage": "1Ti"}},
+            },
+        },
+    )
+
+
+def _make_volume(
+    release: Installed, namespace: str, claim: str, folder: Path, storage_class: str = ""
+) -> None:
     where = {"key": "kubernetes.io/hostname", "operator": "In", "values": [NODE_NAME]}
     release.cluster.api.apply(
         f"/api/v1/persistentvolumes/{namespace}-{claim}",
@@ -215,7 +285,8 @@ def _volume(release: Installed, namespace: str, claim: str, folder: Path) -> Non
             "apiVersion": "v1",
             "kind": "PersistentVolume",
             "spec": {
-                **common,
+                "accessModes": ["ReadWriteMany", "ReadWriteOnce"],
+                "storageClassName": storage_class,
                 "capacity": {"storage": "1Ti"},
                 "persistentVolumeReclaimPolicy": "Retain",
                 "local": {"path": str(folder)},
@@ -224,99 +295,6 @@ def _volume(release: Installed, namespace: str, claim: str, folder: Path) -> Non
             },
         },
     )
-    release.cluster.api.apply(
-        f"/api/v1/namespaces/{namespace}/persistentvolumeclaims/{claim}",
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolumeClaim",
-            "spec": {
-                **common,
-                "volumeName": f"{namespace}-{claim}",
-                "resources": {"requests": {"storage": "1Ti"}},
-            },
-        },
-    )
-
-
-def _values(release: Installed, issuer: str) -> dict[str, Any]:
-    cluster = release.cluster
-    image = cluster.import_image(build_image("hub"))
-    repository, _, digest = image.partition("@")
-    few = {"requests": {"cpu": "20m", "memory": "64Mi"}, "limits": {"cpu": "2", "memory": "1Gi"}}
-    return {
-        "image": {"repository": repository, "digest": digest, "pullPolicy": "Never"},
-        "runAs": {"supplementaryGroups": [_READERS]},
-        "settings": {
-            "site": {"name": "Chart", "public_url": release.url, "support": "who runs the tests"},
-            "identity": {
-                "issuer": issuer,
-                "timeout_s": 30,
-                "accounts": {"kind": "static", "accounts": account_table(Path("/home"))},
-            },
-            "catalogue": {"folder": "/data/catalogue"},
-            "data": {"root": "/data/visitor"},
-            "quota": {
-                "enforcement": "enforced",
-                "roles": [
-                    {"group": "panhub:users", "resource": "cpu_hours", "limit": 60, "window": "week"},
-                    {"group": "panhub:users", "resource": "sessions", "limit": 4},
-                ],
-            },
-            "kubernetes": {
-                "clusters": {
-                    "here": {
-                        "sees_nodes": True,
-                        "cpu_reserved": 0.1,
-                        "image_pull_policy": "Never",
-                        "pause_image": PAUSE_IMAGE,
-                        "tmp_mib": 512,
-                        "storage": [
-                            {"path": "/home", "source": {"kind": "claim", "claim": "homes"}},
-                            {"path": "/data/visitor", "source": {"kind": "claim", "claim": "visitor"}},
-                        ],
-                    }
-                }
-            },
-        },
-        "profiles": _profiles(cluster),
-        "secrets": {"oidc": {"existingSecret": "panhub-oidc"}},
-        "trustedCertificates": {"configMap": "facility-ca"},
-        "proxy": {"expose": {"type": "NodePort", "nodePort": _NODE_PORT}, "resources": few},
-        "hub": {"resources": few},
-        "service": {
-            "resources": few,
-            "volumes": [
-                {"path": "/data/visitor", "source": {"kind": "claim", "claim": "data"}, "subPath": "visitor"},
-                {"path": "/data/catalogue", "source": {"kind": "claim", "claim": "catalogue"}},
-            ],
-        },
-        "desktop": {"resources": few},
-        "database": {"kind": "sqlite", "sqlite": {"existingClaim": "state"}},
-        "sessions": {
-            "namespace": release.sessions,
-            "keepNamespace": False,
-            "priorityClass": {"name": f"{release.sessions}-session", "value": 1000},
-            "warmPriorityClass": {"name": f"{release.sessions}-warm", "value": -10},
-        },
-        "networkPolicy": {"dns": {"networks": [f"{cluster.node_address}/32"]}},
-        "uninstall": {"patienceS": 60},
-    }
-
-
-def _profiles(cluster: Cluster) -> dict[str, Any]:
-    """The demo's, with the digests of the images built here, and one pool."""
-    raw: dict[str, Any] = yaml.safe_load((ROOT / "profiles/site/demo-kubernetes.yaml").read_text())
-    for environment, image in {"pan-core": "notebook-core", "pan-desktop": "desktop"}.items():
-        entry = raw["environments"][environment]
-        entry["container"] = cluster.import_image(build_image(image))
-        entry["lock_sha256"] = _lock_hash(ROOT / entry.pop("lock"))
-    raw["places"] = {"pods": {"title": "Cluster", "backend": "kubernetes", "cluster": "here"}}
-    raw["profiles"] = {name: entry for name, entry in raw["profiles"].items() if entry["places"] == ["pods"]}
-    return raw
-
-
-def _lock_hash(lock: Path) -> str:
-    return hashlib.sha256(lock.read_bytes()).hexdigest()
 
 
 def _remove(release: Installed) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 import os
 import shutil
 import subprocess
@@ -21,8 +22,10 @@ import pytest
 
 from hub.demo.kubernetes.archives import write_archive
 from hub.demo.kubernetes.binaries import kubernetes_binaries
-from hub.demo.kubernetes.cluster import Cluster, missing_programs, running_cluster
+from hub.demo.kubernetes.cluster import Cluster, running_cluster
 from hub.demo.kubernetes.errors import KubernetesDemoError
+from hub.demo.kubernetes.machine import missing_programs
+from hub.demo.kubernetes.specs import store_client
 from hub.demo.slurm.release import cache_folder
 from tests.support.required import require, require_program
 
@@ -189,11 +192,40 @@ def make_pod(cluster: Cluster, namespace: str, name: str, image: str, script: st
     return uid
 
 
-def output(cluster: Cluster, namespace: str, name: str, image: str, script: str) -> str:
+def output(cluster: Cluster, namespace: str, name: str, image: str, script: str, **spec: Any) -> str:
     """What a script prints in a pod of its own, until it ends."""
-    make_pod(cluster, namespace, name, image, f"{script}\n")
+    make_pod(cluster, namespace, name, image, f"{script}\n", **spec)
     wait_pod(cluster, namespace, name, "Succeeded", "Failed")
     return pod_log(cluster, namespace, name)
+
+
+def execute(
+    cluster: Cluster, pod: dict[str, Any], container: str, *argv: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a running container as the container's own process runs: user, mounts, limits."""
+    status = pod["status"]
+    states = [*status.get("initContainerStatuses", ()), *status.get("containerStatuses", ())]
+    (found,) = [each["containerID"] for each in states if each["name"] == container]
+    process = f"test-{os.getpid()}-{next(_NUMBERS)}"
+    return cluster.run(*_client(), "tasks", "exec", "--exec-id", process, _bare(found), *argv)
+
+
+def runtime_profile(cluster: Cluster, container_id: str) -> dict[str, Any]:
+    """The seccomp profile that a container runs with, in the form of the runtime specification."""
+    done = cluster.run(*_client(), "containers", "info", _bare(container_id))
+    profile: dict[str, Any] = json.loads(done.stdout)["Spec"]["linux"]["seccomp"]
+    return profile
+
+
+def _client() -> tuple[str, ...]:
+    """Command of containerd's own client, on the node."""
+    binaries = kubernetes_binaries()
+    assert binaries is not None
+    return store_client(binaries)
+
+
+def _bare(container_id: str) -> str:
+    return container_id.removeprefix("containerd://")
 
 
 def pod_log(cluster: Cluster, namespace: str, name: str) -> str:

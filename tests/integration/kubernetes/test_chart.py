@@ -6,11 +6,13 @@ One release for the module; the tests go through its life in their order.
 from __future__ import annotations
 
 import asyncio
-import sqlite3
+import base64
+import hashlib
+import hmac
+import json
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
 from typing import Any
 
 import httpx
@@ -23,7 +25,10 @@ from hub.demo.smoke import Report
 from hub.demo.visitor import VisitError, Visitor
 from spawners.kubernetes.naming import FINALIZER
 from tests.support.chart import RELEASE, with_value
+from tests.support.chart_database import left_books
 from tests.support.chart_install import Installed, installed, left_behind, wait
+from tests.support.chart_reach import MAY, expected, who_reaches_whom
+from tests.support.chart_values import PEOPLE, SLURM_KEY
 
 pytestmark = [
     pytest.mark.timeout(600),
@@ -32,7 +37,7 @@ pytestmark = [
 
 _DATA = {"inputs": [{"kind": "dataset", "ref": "ds-ma5501-lab6-series"}], "walltime_s": 3600}
 _STARTS_S = 240
-_COMPONENTS = ("proxy", "hub", "service", "desktop")
+_COMPONENTS = ("proxy", "hub", "service", "desktop", "database")
 
 
 @pytest.fixture(scope="module")
@@ -72,15 +77,51 @@ async def _stop(visitor: Visitor, launch: dict[str, Any]) -> dict[str, Any]:
     return await visitor.wait_for(launch["id"], "ended", timeout_s=_STARTS_S)
 
 
-def _books(release: Installed, query: str) -> list[tuple[Any, ...]]:
-    """Rows of the service's database, read from the claim that it lies in."""
-    path = release.folder / "state/service/panhub.sqlite"
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as connection:
-        return connection.execute(query).fetchall()
-
-
 def test_all_parts_answer(release):
     assert release.tested["release"]["status"] == "deployed"
+    path = f"/apis/networking.k8s.io/v1/namespaces/{release.namespace}/ingresses/{RELEASE}"
+    (rule,) = release.cluster.api.request("GET", path)["spec"]["rules"]
+    assert rule["http"]["paths"][0]["backend"]["service"]["name"] == f"{RELEASE}-proxy"
+
+
+_ASK = """
+import asyncio, json, sys
+from pathlib import Path
+from spawners.slurm.gateway.client import GatewayTokens
+from spawners.slurm.transport import SlurmError
+
+async def ask(name):
+    try:
+        return await GatewayTokens(Path("/run/panhub-gateway/tokens.sock")).token(name)
+    except SlurmError as error:
+        return f"refused: {error}"
+
+print(json.dumps({name: asyncio.run(ask(name)) for name in sys.argv[1:]}))
+"""
+
+
+def test_the_token_gateway_answers_the_service_and_keeps_its_key(release):
+    ask = ("python3", "-c", _ASK, "maja", "yuki", "root", "nobody-here")
+    answers = json.loads(release.execute("service", *ask))
+    signed, _, signature = answers.pop("maja").rpartition(".")
+    proof = hmac.new(release.slurm_key.encode(), signed.encode(), hashlib.sha256).digest()
+    assert signature == base64.urlsafe_b64encode(proof).rstrip(b"=").decode()
+    claims = json.loads(base64.urlsafe_b64decode(signed.partition(".")[2] + "=="))
+    assert claims["sun"] == "maja"
+    assert claims["exp"] > time.time()
+    assert answers == {
+        "yuki": "refused: yuki is not among the people for whom tokens are minted.",
+        "root": "refused: root is a system account, for which no tokens are minted.",
+        "nobody-here": "refused: The gateway's machine has no account nobody-here.",
+    }
+
+    folders = ("/run", "/etc", "/tmp", "/var")
+    look = ("sh", "-c", 'grep -rlsF "$0" "$@" | sort', release.slurm_key, *folders)
+    assert release.execute("service", *look) == ""
+    assert release.execute("service", *look, container="token-gateway") == "/run/panhub-key/jwt_hs256.key\n"
+    secrets = ("sh", "-c", "ls -d /run/panhub /run/panhub-* /run/secrets/* 2>/dev/null; id -u")
+    gateway = release.execute("service", *secrets, container="token-gateway").split()
+    assert gateway == ["/run/panhub-gateway", "/run/panhub-key", "64011"]
 
 
 async def test_people_work_while_the_release_is_upgraded(release, maja):
@@ -104,12 +145,16 @@ async def test_people_work_while_the_release_is_upgraded(release, maja):
     await window.calm()
     assert "by-owner" in await maja.files_of(desktop, desktop["summary"]["workdir"])
     await window.aclose()
-    await _stop(maja, desktop)
+    (pod,) = await asyncio.to_thread(release.session_pods, notebook["id"])
+    (other,) = await asyncio.to_thread(release.session_pods, desktop["id"])
+    release.reached = await asyncio.to_thread(who_reaches_whom, release, pod, other)
+    await asyncio.to_thread(release.write_seccomp_profile, "panhub-desktop.json")
 
     before = await asyncio.to_thread(_uids, release)
-    (pod,) = await asyncio.to_thread(release.session_pods, notebook["id"])
     secret = await asyncio.to_thread(release.objects, "secrets")
     values = with_value(release.values, "settings.site.name", "Another name")
+    values = with_value(values, "desktop.guacd", {"kind": "sandbox"})
+    values = with_value(values, "desktop.seccompProfile", "panhub-desktop.json")
     await asyncio.to_thread(release.upgrade, values)
     after = await asyncio.to_thread(_uids, release)
     assert {name for name in _COMPONENTS if before[name] != after[name]} == {"hub", "service", "desktop"}
@@ -120,9 +165,22 @@ async def test_people_work_while_the_release_is_upgraded(release, maja):
     assert still["metadata"]["uid"] == pod["metadata"]["uid"]
     assert still["status"]["containerStatuses"][0]["restartCount"] == 0
 
+    # The same desktop, now by a guacd of its own that has no network but a loopback.
+    window = await walk.open(maja)
+    assert await asyncio.to_thread(release.execute, "desktop", *_NETWORKS_OF_GUACD) == "lo\n"
+    await window.aclose()
+    await _stop(maja, desktop)
+
     ended = await _stop(maja, notebook)
     assert ended["usage"]["elapsed_seconds"] > 0
     await _until(lambda: not release.session_pods(notebook["id"]))
+
+
+_NETWORKS_OF_GUACD = (
+    "sh",
+    "-c",
+    "cat $(grep -l guacd /proc/*/comm | sed s,comm,net/dev,) | sed -n 's/^ *\\([a-z0-9]*\\):.*/\\1/p' | uniq",
+)
 
 
 def _uids(release: Installed) -> dict[str, str]:
@@ -136,9 +194,17 @@ def _uids(release: Installed) -> dict[str, str]:
 
 
 def _own(found: list[dict[str, Any]]) -> dict[str, Any]:
-    (secret,) = [one for one in found if one["metadata"]["name"] == f"{RELEASE}-secrets"]
-    data: dict[str, Any] = secret["data"]
+    """What is in the secrets that the chart makes."""
+    names = {f"{RELEASE}-secrets", f"{RELEASE}-database"}
+    data = {one["metadata"]["name"]: one["data"] for one in found if one["metadata"]["name"] in names}
+    assert set(data) == names
     return data
+
+
+@pytest.mark.parametrize("who", MAY)
+def test_everybody_reaches_whom_they_need_and_nobody_else(release, who):
+    """While people worked it was tried, by connections."""
+    assert release.reached[who] == expected(who)
 
 
 async def test_a_hub_that_is_killed_leaves_no_start_half_done(release, maja):
@@ -165,7 +231,26 @@ async def test_a_hub_that_is_killed_leaves_no_start_half_done(release, maja):
             assert launch["end_message"] or launch["problem"], launch
         await _until(lambda launch=launch: not release.session_pods(launch["id"]))
     # Nothing is held for any of them any more.
-    await _until(lambda: _books(release, "SELECT sum(held) FROM quota_accounts") == [(0,)])
+    held = "SELECT count(*) FROM quota_accounts WHERE held <> 0"
+    await _until(lambda: release.books(held) == [("0",)])
+
+
+async def test_a_database_that_is_killed_comes_back_with_all_that_was_in_it(release, maja):
+    launch = await maja.wait_for((await _start(maja))["id"], "running", timeout_s=_STARTS_S)
+    (before,) = await asyncio.to_thread(release.pods_of, "database")
+    parts = await asyncio.to_thread(_uids, release)
+    await asyncio.to_thread(release.kill, "database", grace_s=1)
+    await asyncio.to_thread(release.wait_ready, "database", other_than=before["metadata"]["uid"])
+
+    found = await _outcome(maja, launch["id"])
+    assert found["state"] == "running", found
+    assert await maja.run_code(launch, "print(6 * 7)") == "42\n"
+    next_one = await _outcome(maja, (await _start(maja))["id"])
+    assert next_one["state"] == "running", next_one
+    for each in (launch, next_one):
+        assert (await _stop(maja, each))["usage"]["elapsed_seconds"] > 0
+    now = await asyncio.to_thread(_uids, release)
+    assert {name for name in _COMPONENTS if parts[name] != now[name]} == {"database"}
 
 
 async def _until(what: Any) -> None:
@@ -192,11 +277,13 @@ async def test_removing_it_settles_who_works_and_leaves_nothing(release, maja):
 
     await asyncio.to_thread(release.helm.uninstall, RELEASE, timeout=300, wait="watcher")
 
-    rows = await asyncio.to_thread(
-        _books, release, f"SELECT state, usage FROM launches WHERE id = '{launch['id']}'"
+    image = release.values["database"]["bundled"]["image"]
+    query = f"SELECT state, usage FROM launches WHERE id = '{launch['id']}'"
+    ((state, usage),) = await asyncio.to_thread(
+        left_books, release.cluster, image, release.folder / "database", query
     )
-    assert rows[0][0] == "ended"
-    assert "elapsed_seconds" in rows[0][1]
+    assert state == "ended"
+    assert "elapsed_seconds" in usage
     with pytest.raises(httpx.HTTPError):
         await asyncio.to_thread(httpx.get, release.url, timeout=5)
     own = {f"/api/v1/namespaces/{release.namespace}"}  # the operator's own, and the claims in it
@@ -206,6 +293,6 @@ async def test_removing_it_settles_who_works_and_leaves_nothing(release, maja):
         return [path for path in left_behind(release) if path not in own and not path.startswith(volumes)]
 
     await _until(lambda: not others())
-    given = {"kube-root-ca.crt", "facility-ca", "panhub-oidc"}
+    given = {"kube-root-ca.crt", "facility-ca", "panhub-oidc", PEOPLE, SLURM_KEY}
     for kind in ("pods", "services", "configmaps", "secrets"):
         await _until(lambda kind=kind: {one["metadata"]["name"] for one in release.objects(kind)} <= given)
