@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 _HAND_OVER_S = 45.0
 """How long the engine tries to hand a pod its secret, which only it has, before it gives up."""
 
+_LOG_BYTES = 1024 * 1024
+"""Of a log's last lines the server sends the first bytes: enough for one that a progress bar has filled."""
+
 _GONE = (404, 409)
 """Answers to a change of a pod that is not there, or whose name is another's by now (its uid differs)."""
 
@@ -145,7 +148,7 @@ class Pods:
             return
         self._watcher.heard(changed)
 
-    async def log_tail(self, name: str, lines: int, most: int = 65536) -> list[str]:
+    async def log_tail(self, name: str, lines: int, most: int = _LOG_BYTES) -> list[str]:
         """Last lines of a pod's log; none where its node does not have it (any more)."""
         try:
             query = {"tailLines": lines, "limitBytes": most}

@@ -49,6 +49,11 @@ class Api:
     async def get(self, path, query=None, **_):
         return await self._answer("GET", path)
 
+    async def text(self, path, query, *, most):
+        """As the kubelet: so many lines of the end, and of these the first bytes."""
+        said = (await self._answer("GET", path)).removesuffix("\n").split("\n")
+        return "\n".join(said[-query["tailLines"] :])[: min(most, query["limitBytes"])]
+
     async def create(self, path, body, **_):
         return await self._answer("POST", path)
 
@@ -107,3 +112,10 @@ async def test_what_has_gone_already_is_let_go_too():
     await steps.let_go(LINK)
     assert watcher.pods.items == {}
     assert watcher.vanished == {}
+
+
+async def test_the_end_of_a_log_is_its_end_though_a_progress_bar_is_in_it():
+    bar = "".join(f"\r{percent / 100:7.2f} % {'#' * 40}" for percent in range(10_000))
+    steps, _, _ = pods(f"begin\n{bar}\nTraceback\nMemoryError\n")
+    found = await steps.log_tail("session-1", 3)
+    assert found[-2:] == ["Traceback", "MemoryError"]
