@@ -24,6 +24,7 @@ from tests.support.sidebyside_platform import SideBySidePlatform, running_side_b
 pytestmark = pytest.mark.timeout(300)
 
 _DATA = {"inputs": [{"kind": "dataset", "ref": "ds-ma5501-lab6-series"}], "profile": "lab"}
+_DOCUMENTED = {"both-places": "both-places"}
 _STARTS_WITHIN_S = 120.0
 _FULL_FOR = timedelta(minutes=30)
 
@@ -194,7 +195,7 @@ def test_where_the_data_is_not_it_is_refused_with_the_places_that_have_it(maja: 
 async def test_form_and_card_are_the_same_for_both(
     platform: SideBySidePlatform, maja: Visitor, full_slurm: None
 ) -> None:
-    async with chromium() as browser, guest(browser, platform, Album({})) as person:
+    async with chromium() as browser, guest(browser, platform, Album(_DOCUMENTED)) as person:
         page = person.page
         summary, card = page.locator("#launch-summary"), page.locator("article.session")
         await person.sign_in("Maja Lindqvist")
@@ -216,6 +217,8 @@ async def test_form_and_card_are_the_same_for_both(
         await expect(page.locator("#auto-payer")).to_have_text(f"Facility account {PAYER}")
         await expect(summary).to_contain_text(re.compile("CPU nodes *in about (25|30) min"))
         await see_in_all_looks(person, "both-form")
+        await page.locator("#places").evaluate("places => places.scrollIntoView()")
+        await person.album.add(page, "both-places")
 
         # 3. It starts there and opens by itself; its card says where it runs and who pays.
         await page.get_by_role("button", name="Start", exact=True).click()
