@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import pwd
 import re
 from collections.abc import Callable, Collection
@@ -11,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
+from spawners.ownthreads import OwnThreads
 from spawners.slurm import parse
 from spawners.slurm.cli import formats
 from spawners.slurm.cli.programs import Done, Programs
@@ -40,6 +40,8 @@ _PREFIX = re.compile(
 _SLURMS_WORDS = re.compile(
     r"(?:sbatch|scancel|scontrol|slurm_update\w*)(?:: error| error)?: |allocation failure: |for job \d"
 )
+_DIRECTORY_S = 5.0
+
 _MOST_IDS = 1000
 """Job ids in one argument vector; more are several questions."""
 
@@ -50,6 +52,7 @@ class CliTransport:
     def __init__(self, settings: CliSettings, service_account: str) -> None:
         self._programs = Programs(settings, service_account)
         self._decoder = Decoder()
+        self._threads = OwnThreads("accounts")
         self._cluster: str | None = None
 
     async def submit(self, spec: JobSpec) -> int:
@@ -153,8 +156,14 @@ class CliTransport:
         decode = partial(formats.accounted, mark=mark)
         found = await self._ask(decode, "sacct", *fixed, f"--format={','.join(formats.SACCT)}", *words)
         uids = {job.cancelled_by for job in found if job.cancelled_by}
-        names = await asyncio.to_thread(_names, uids) if uids else {}
+        names = await self._names(uids) if uids else {}
         return tuple(replace(job, cancelled_by=names.get(job.cancelled_by, "")) for job in found)
+
+    async def _names(self, uids: Collection[str]) -> dict[str, str]:
+        try:
+            return await self._threads.run(partial(_names, uids), timeout_s=_DIRECTORY_S)
+        except TimeoutError:  # a number says it as well, and settlement does not wait for names
+            return {uid: uid for uid in uids}
 
     async def ping(self) -> None:
         """Ask slurmctld by scontrol."""

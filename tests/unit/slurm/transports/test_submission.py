@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from spawners.slurm.cli import transport as transport_module
 from spawners.slurm.cli.transport import CliTransport
-from spawners.slurm.models import JobSpec
+from spawners.slurm.models import JobSpec, JobState
 from spawners.slurm.rest.adapters import ADAPTERS
 from spawners.slurm.settings import CliSettings
 from spawners.slurm.transport import SlurmError, SlurmUnavailableError
@@ -270,3 +272,20 @@ async def test_a_test_that_is_refused_says_why(cli, tmp_path):
     _program(tmp_path, "sbatch", _fails("allocation failure: Requested reservation is invalid"))
     with pytest.raises(SlurmError, match=r"^Requested reservation is invalid$"):
         await cli.expected_start(SPEC)
+
+
+async def test_a_directory_that_never_answers_leaves_the_number_of_who_cancelled(cli, tmp_path, monkeypatch):
+    fields = (
+        "7|CANCELLED by 4711|maja|ma5501|cpu||2026-11-01T10:00:00|2026-11-01T10:00:01|2026-11-01T10:01:01"
+    )
+    fields += "|60|cpu=1,mem=1G|cpu1|0:0||None"
+    mark = "next(word[12:] for word in words if word.startswith('--delimiter='))"
+    _program(tmp_path, "sacct", f"print(''.join(f + {mark} for f in {fields!r}.split('|')))")
+    is_over = threading.Event()
+    monkeypatch.setattr(transport_module, "_DIRECTORY_S", 0.1)
+    monkeypatch.setattr(transport_module.pwd, "getpwuid", lambda _uid: is_over.wait(60))
+    try:
+        (run,) = await cli.accounted([7])
+    finally:
+        is_over.set()
+    assert (run.state, run.cancelled_by) == (JobState.CANCELLED, "4711")
