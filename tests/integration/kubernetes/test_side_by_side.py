@@ -217,7 +217,7 @@ async def test_form_and_card_are_the_same_for_both(
         await expect(page.locator("#auto-payer")).to_have_text(f"Facility account {PAYER}")
         await expect(summary).to_contain_text(re.compile("CPU nodes *in about (25|30) min"))
         await see_in_all_looks(person, "both-form")
-        await page.locator("#places").evaluate("places => places.scrollIntoView()")
+        await page.locator("#places").evaluate("places => places.scrollIntoView({behavior: 'instant'})")
         await person.album.add(page, "both-places")
 
         # 3. It starts there and opens by itself; its card says where it runs and who pays.
