@@ -122,6 +122,8 @@ def test_the_token_gateway_answers_the_service_and_keeps_its_key(release):
     secrets = ("sh", "-c", "ls -d /run/panhub /run/panhub-* /run/secrets/* 2>/dev/null; id -u")
     gateway = release.execute("service", *secrets, container="token-gateway").split()
     assert gateway == ["/run/panhub-gateway", "/run/panhub-key", "64011"]
+    names = release.execute("service", "grep", "^passwd:", "/etc/nsswitch.conf", container="token-gateway")
+    assert "sss" in names.split()
 
 
 async def test_people_work_while_the_release_is_upgraded(release, maja):
@@ -193,6 +195,12 @@ def _uids(release: Installed) -> dict[str, str]:
     }
 
 
+def _restarts(release: Installed) -> int:
+    """How often containers of ours were started again in their pods."""
+    pods = [pod for name in _COMPONENTS for pod in release.pods_of(name)]
+    return sum(one["restartCount"] for pod in pods for one in pod["status"].get("containerStatuses", ()))
+
+
 def _own(found: list[dict[str, Any]]) -> dict[str, Any]:
     """What is in the secrets that the chart makes."""
     names = {f"{RELEASE}-secrets", f"{RELEASE}-database"}
@@ -238,7 +246,7 @@ async def test_a_hub_that_is_killed_leaves_no_start_half_done(release, maja):
 async def test_a_database_that_is_killed_comes_back_with_all_that_was_in_it(release, maja):
     launch = await maja.wait_for((await _start(maja))["id"], "running", timeout_s=_STARTS_S)
     (before,) = await asyncio.to_thread(release.pods_of, "database")
-    parts = await asyncio.to_thread(_uids, release)
+    parts, restarts = await asyncio.to_thread(_uids, release), await asyncio.to_thread(_restarts, release)
     await asyncio.to_thread(release.kill, "database", grace_s=1)
     await asyncio.to_thread(release.wait_ready, "database", other_than=before["metadata"]["uid"])
 
@@ -251,6 +259,7 @@ async def test_a_database_that_is_killed_comes_back_with_all_that_was_in_it(rele
         assert (await _stop(maja, each))["usage"]["elapsed_seconds"] > 0
     now = await asyncio.to_thread(_uids, release)
     assert {name for name in _COMPONENTS if parts[name] != now[name]} == {"database"}
+    assert await asyncio.to_thread(_restarts, release) <= restarts
 
 
 async def _until(what: Any) -> None:
