@@ -10,6 +10,7 @@ from hub.launch.summary import Summary
 from hub.pages.format import duration, memory
 from hub.pages.state import fields_of
 from hub.pages.views import Action
+from hub.problems import Problem
 from profiles.loader import Profiles
 
 
@@ -52,6 +53,17 @@ def elsewhere(request: LaunchRequest, said: Summary, profiles: Profiles) -> Acti
         return None
     update: dict[str, object] = {"place": SOONEST, "scheduling": SchedulingRequest()}
     return _again(request, "Where it starts first", "lightning-charge", update)
+
+
+def where_the_data_is(request: LaunchRequest, problem: Problem) -> tuple[Action, ...]:
+    """A form for each place that has the data; its profile, size and interface are the form's to fit."""
+    made = []
+    for place in problem.extra.get("places", [])[:3]:
+        update: dict[str, object] = {"place": place["id"]}
+        if place["profile"]:
+            update |= {"profile": place["profile"], "size": None, "resources": None}
+        made.append(_again(request, f"Take {place['title']}", "cpu", update))
+    return tuple(made)
 
 
 def request_of(launch: Launch) -> LaunchRequest | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from hub.launch.ends import sentence
 from hub.launch.states import EndReason, LaunchState
+from hub.launch.storage import DATA_NOT_HERE
 from hub.launch.store import Launch
 from hub.pages import again, refusing
 from hub.pages.summaries import summary_of
@@ -55,7 +56,12 @@ _ELSEWHERE = {
 def refusal_of(launch: Launch, profiles: Profiles, live: Sequence[Launch] = ()) -> Refusal | None:
     """Why a launch did not start, or failed; ``live`` are sessions that may be in its way."""
     if launch.problem is not None:
-        return refusing.with_actions(Problem.from_json(launch.problem), _again(launch), live)
+        problem = Problem.from_json(launch.problem)
+        # The same again would be refused again where the data is not.
+        there = _elsewhere(launch, problem)
+        return refusing.with_actions(
+            problem, (*there, *_again(launch)[1:]) if there else _again(launch), live
+        )
     if launch.state is not LaunchState.ENDED or launch.end_reason is None:
         return None
     reason = EndReason(launch.end_reason)
@@ -92,6 +98,13 @@ def ways_on(launch: Launch, reason: EndReason | None, profiles: Profiles) -> tup
     elif reason in _ELSEWHERE:
         found = again.elsewhere(request, said, profiles)
     return () if found is None else (replace(found, is_primary=True),)
+
+
+def _elsewhere(launch: Launch, problem: Problem) -> tuple[Action, ...]:
+    request = again.request_of(launch)
+    if request is None or problem.code != DATA_NOT_HERE:
+        return ()
+    return again.where_the_data_is(request, problem)[:2]
 
 
 def _again(launch: Launch) -> tuple[Action, ...]:

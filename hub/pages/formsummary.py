@@ -15,6 +15,7 @@ from hub.launch.store import Launch
 from hub.launch.summary import HoldSummary, PlaceForecast
 from hub.launch.summary import Summary as LaunchSummary
 from hub.pages import refusing
+from hub.pages.again import where_the_data_is
 from hub.pages.formplaces import expected_start, scheduling_words
 from hub.pages.interfaces import TITLES
 from hub.pages.refusing import account_title
@@ -106,7 +107,7 @@ def _ways_out(problem: Problem, offer: Offer | None, request: LaunchRequest) -> 
         untold = request.model_copy(update={"scheduling": SchedulingRequest()})
         return (Action("Leave it to the scheduler", ("new",), fields_of(untold), icon="list-check"),)
     if problem.code == DATA_NOT_HERE:
-        return _places_with_data(problem, request)
+        return where_the_data_is(request, problem)
     if problem.code == "payer_not_here" and request.payer != "auto":
         unsaid = request.model_copy(update={"payer": "auto"})
         return (Action("Leave the payer to the site", ("new",), fields_of(unsaid), icon="sliders"),)
@@ -121,16 +122,4 @@ def _ways_out(problem: Problem, offer: Offer | None, request: LaunchRequest) -> 
         size = {x.id: x for x in offer.sizes}[offer.default_size]
         usual = request.model_copy(update={"size": size.id, "resources": None})
         actions.append(Action(f"Take {size.title}", ("new",), fields_of(usual), icon="sliders"))
-    return tuple(actions)
-
-
-def _places_with_data(problem: Problem, request: LaunchRequest) -> tuple[Action, ...]:
-    """A button for each place that has the data; its profile, size and interface are the form's to fit."""
-    actions = []
-    for place in problem.extra.get("places", [])[:3]:
-        update = {"place": place["id"]}
-        if place["profile"]:
-            update |= {"profile": place["profile"], "size": None, "resources": None}
-        there = request.model_copy(update=update)
-        actions.append(Action(f"Take {place['title']}", ("new",), fields_of(there), icon="cpu"))
     return tuple(actions)

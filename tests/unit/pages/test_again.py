@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
 
 from hub.launch.models import LaunchRequest, ResourcesRequest, SchedulingRequest
 from hub.launch.summary import Named, Summary
-from hub.pages.again import elsewhere, for_longer, with_more_memory
+from hub.pages.again import elsewhere, for_longer, where_the_data_is, with_more_memory
+from hub.pages.failures import refusal_of
+from hub.problems import Problem
 from profiles.loader import load_profiles
 
 NAME = Named(id="lab", title="JupyterLab")
@@ -117,3 +120,33 @@ def test_another_place_is_offered_where_there_is_one_and_it_was_not_asked_for(pr
     assert "account" not in fields, "what one scheduler is told says nothing to another"
     assert elsewhere(LaunchRequest(place="soonest"), said(2048), two) is None
     assert elsewhere(told, said(2048), profiles()) is None
+
+
+def not_here():
+    names = {"own": "", "beside": "", "gpu": "gpu", "more": ""}
+    places = [{"id": name, "title": name.title(), "profile": profile} for name, profile in names.items()]
+    return Problem("data_not_here", 409, "The data is not there", "…", extra={"places": places})
+
+
+def test_the_first_places_that_have_the_data_are_offered_with_the_profile_that_has_them():
+    made = where_the_data_is(LaunchRequest(place="far", size="m"), not_here())
+    asked = [{key: value for key, value in one.fields if key in {"profile", "place", "size"}} for one in made]
+    assert [one.label for one in made] == ["Take Own", "Take Beside", "Take Gpu"]
+    assert asked == [
+        {"place": "own", "size": "m"},
+        {"place": "beside", "size": "m"},
+        {"place": "gpu", "profile": "gpu"},
+    ]
+
+
+def test_a_launch_that_was_refused_for_its_place_is_not_offered_as_it_was(profiles):
+    launch = SimpleNamespace(
+        id="1", problem=not_here().to_json(), request=LaunchRequest(place="far").model_dump(mode="json")
+    )
+    labels = [action.label for action in refusal_of(launch, profiles()).actions]
+    assert labels == ["Take Own", "Take Beside", "Change something"]
+    launch.problem["code"] = "place_limit"
+    assert [action.label for action in refusal_of(launch, profiles()).actions] == [
+        "Start again",
+        "Change something",
+    ]
