@@ -56,6 +56,7 @@ print(json.dumps({
 def platform(cluster: Cluster) -> Iterator[SideBySidePlatform]:
     with running_side_by_side_platform(cluster) as platform:
         yield platform
+        (platform.slurm.homes / "maja/side-by-side.txt").unlink(missing_ok=True)
         assert_books_are_right(platform)
 
 
