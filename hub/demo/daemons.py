@@ -25,7 +25,7 @@ class Daemon:
     ----------
     command
         nsenter(1) with ``--pid`` and what it runs. It forks into the process-id namespace, so the daemon is
-        its child.
+        its child. What is set later counts from the next start.
     error
         What is raised where it does not do what is asked.
     """
@@ -41,7 +41,7 @@ class Daemon:
     ) -> None:
         self.name = name
         self.log = log
-        self._command = command
+        self.command = command
         self._environment = environment
         self._error = error
         self._wrapper: subprocess.Popen[bytes] | None = None
@@ -54,7 +54,7 @@ class Daemon:
         self._process = None
         with self.log.open("ab") as out:
             self._wrapper = subprocess.Popen(
-                self._command,
+                self.command,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,

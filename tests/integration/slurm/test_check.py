@@ -8,7 +8,6 @@ import re
 import shutil
 import threading
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -245,18 +244,19 @@ async def test_a_node_that_does_not_know_the_person_is_found(site):
     text = Path("/etc/passwd").read_text()
     stranger.write_text("".join(line for line in text.splitlines(True) if not line.startswith(f"{PERSON}:")))
     daemon = site.cluster._daemon("gpu1")
-    known = daemon.spec
+    known = daemon.command
+    inside = known.index("--") + 1
     # A mount namespace of slurmd's own, in which the accounts are others.
     words = ("unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/passwd && exec "$@"', str(stranger))
     try:
         await asyncio.to_thread(site.cluster.stop_daemon, "gpu1")
-        daemon.spec = replace(known, argv=(*words, *known.argv))
+        daemon.command = [*known[:inside], *words, *known[inside:]]
         await asyncio.to_thread(site.cluster.start_daemon, "gpu1")
         await asyncio.to_thread(site.cluster.wait_nodes)
         faults = await site.faults()
     finally:
         await asyncio.to_thread(site.cluster.stop_daemon, "gpu1")
-        daemon.spec = known
+        daemon.command = known
         await asyncio.to_thread(site.cluster.start_daemon, "gpu1")
     assert set(faults) == {"slurm pan/gpu account"}
 
