@@ -315,6 +315,6 @@ def test_a_desktop_runs_beside_the_server_on_its_node(site, stub, view):
     assert (said, mode) == ("RFB 003.008\n", "0o700")
     titles = {place["title"]: place["is_writable"] for place in json.loads(places)}
     assert titles == {"Home": True, "RAW_DATA": False, "PROCESSED_DATA": True}
-    assert [p for p in processes(plan) if p.name() == "icewm"]
+    wait_until(lambda: [p for p in processes(plan) if p.name() == "icewm"], 60, "the window manager")
     site.cluster.run("scancel", str(job))
     wait_until(lambda: not processes(plan), 60, "the end of all of it")
