@@ -27,7 +27,8 @@ IMAGE = f"localhost/panhub/quick@sha256:{'0' * 64}"
 IMAGE_ENVIRONMENT = {
     "PATH": "/opt/image/bin:/usr/bin:/bin",
     "LD_LIBRARY_PATH": "/usr/local/nvidia/lib64",
-    "NVIDIA_VISIBLE_DEVICES": "GPU-1",
+    "NVIDIA_VISIBLE_DEVICES": "all",
+    "NVIDIA_DRIVER_CAPABILITIES": "compute",
     "PYTHONPATH": "/opt/image/python",
     "KUBERNETES_SERVICE_HOST": "10.0.0.1",
 }

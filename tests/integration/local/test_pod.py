@@ -126,7 +126,9 @@ def test_a_session_serves_at_its_pods_address_and_ends_when_it_is_asked(start, p
     # What the image and the device plugin set reaches the server, what is ours or the cluster's does not.
     assert environment["PATH"] == "/opt/panhub/environment/bin:/opt/image/bin:/usr/bin:/bin"
     assert environment["PYTHONPATH"] == "/opt/panhub/session/python:/opt/image/python"
-    assert environment["NVIDIA_VISIBLE_DEVICES"] == "GPU-1"
+    assert environment["NVIDIA_DRIVER_CAPABILITIES"] == "compute"
+    # Nobody asked for GPUs, so there are none, whatever the image says.
+    assert environment["NVIDIA_VISIBLE_DEVICES"] == "void"
     assert environment["LD_LIBRARY_PATH"] == "/usr/local/nvidia/lib64"
     assert environment["MY_OWN"] == "mine"
     assert environment["JUPYTERHUB_API_TOKEN"] == engine.token
