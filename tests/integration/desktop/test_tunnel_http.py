@@ -11,7 +11,7 @@ import pytest
 
 from hub.desktop.connections import Connection
 from hub.desktop.models import Role, WorkstationTarget
-from tests.support.tunnel import DESKTOP, World, running_world
+from tests.support.tunnel import DESKTOP, World, running_world, until_true
 
 BELOW = f"/services/desktop/desktops/{DESKTOP}"
 SCREENS = {"screens": [{"width": 1920, "height": 1080}, {"width": 1280, "height": 1024}]}
@@ -64,6 +64,16 @@ def open_window(world: World, role: Role = Role.OWNER, username: str = "ada", **
     connection = Connection(admission, Window())
     world.app.connections._by_id[connection.id] = connection
     return connection
+
+
+async def decide(world: World, connection: Connection, **changes: bool) -> None:
+    """The engine changes what a window may do, and the tunnel has heard of it.
+
+    Not the window alone: the tunnel's next report would bring back what the engine last said.
+    """
+    await world.engine.decide(connection.id, **changes)
+    decided = world.engine.decisions[connection.id]
+    await until_true(lambda: connection.decision == decided, f"a decision is carried out: {changes}")
 
 
 async def test_who_is_not_signed_in_is_sent_to_the_hub_and_comes_back(world: World):
@@ -130,14 +140,14 @@ async def test_screens_and_keyboard_are_the_holders(world: World, person):
     assert await set_both() == {403}, "somebody else's window"
     viewer = open_window(world, Role.VIEWER)
     assert await set_both() == {403}
-    viewer.decide(viewer.decision.model_copy(update={"has_control": True}))
+    await decide(world, viewer, has_control=True)
     assert await set_both() == {403}, "a viewer never has control"
     owner = open_window(world)
     assert await set_both() == {200}
     assert [do for do, _, _ in world.relay.asked] == ["screens", "keyboard"]
-    owner.decide(owner.decision.model_copy(update={"has_control": False}))
+    await decide(world, owner, has_control=False)
     assert await set_both() == {403}
-    owner.decide(owner.decision.model_copy(update={"has_control": True, "may_stay": False}))
+    await decide(world, owner, has_control=True, may_stay=False)
     assert await set_both() == {403}
 
 
@@ -184,7 +194,7 @@ async def test_files_come_in_and_go_out_as_attachments(world: World, person):
     assert attached.endswith(f"filename*=UTF-8''{quote('<svg> _µ_.svg', safe='')}")
     missing = await person.get(f"{BELOW}/file", params={"path": "other"})
     assert missing.status_code == 404
-    owner.decide(owner.decision.model_copy(update={"may_transfer": False}))
+    await decide(world, owner, may_transfer=False)
     assert (await person.get(f"{BELOW}/file", params={"path": name})).status_code == 403
 
 
@@ -199,7 +209,7 @@ async def test_a_download_is_cut_when_the_right_to_it_ends(world: World, person)
             nonlocal got
             async for chunk in reply.aiter_bytes():
                 got += len(chunk)
-                owner.decide(owner.decision.model_copy(update={"may_transfer": False}))
+                await decide(world, owner, may_transfer=False)
 
         with pytest.raises(httpx.RemoteProtocolError):
             await read()
