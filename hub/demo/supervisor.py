@@ -19,7 +19,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import psutil
 from tornado.httpclient import AsyncHTTPClient
@@ -173,11 +173,10 @@ class _Keeper:
                 self._report(f"{self.program.name} does not end: killing it")
         _kill_group(process.pid)
         await process.wait()
-        self._note.unlink(missing_ok=True)
+        await asyncio.to_thread(self._note.unlink, missing_ok=True)
 
     async def _spawn(self) -> None:
-        with self.log.open("ab") as log:
-            self.log.chmod(0o600)
+        with await asyncio.to_thread(self._open_log) as log:
             self._process = await asyncio.create_subprocess_exec(
                 *_dies_with_parent(self.program),
                 env=dict(self.program.environment),
@@ -186,20 +185,26 @@ class _Keeper:
                 stderr=asyncio.subprocess.STDOUT,
                 start_new_session=True,
             )
+        await asyncio.to_thread(self._write_note, self._process.pid)
+
+    def _open_log(self) -> BinaryIO:
+        log = self.log.open("ab")
+        self.log.chmod(0o600)
+        return log
+
+    def _write_note(self, pid: int) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
-            started = psutil.Process(self._process.pid).create_time()
-            self._note.write_text(json.dumps({"pid": self._process.pid, "started": started}))
+            started = psutil.Process(pid).create_time()
+            self._note.write_text(json.dumps({"pid": pid, "started": started}))
 
     async def _wait_until_ready(self) -> None:
         assert self._process is not None
         deadline = time.monotonic() + self.program.ready_timeout_s
         while not await answers(self.program.ready_url):
             if self._process.returncode is not None:
-                raise SupervisorError(self._failure(f"ended with code {self._process.returncode}"))
+                raise await self._failure(f"ended with code {self._process.returncode}")
             if time.monotonic() > deadline:
-                raise SupervisorError(
-                    self._failure(f"did not answer within {self.program.ready_timeout_s:.0f} s")
-                )
+                raise await self._failure(f"did not answer within {self.program.ready_timeout_s:.0f} s")
             await asyncio.sleep(_PROBE_S)
 
     async def _keep(self) -> None:
@@ -217,12 +222,14 @@ class _Keeper:
             await asyncio.sleep(pause)
             await self._spawn()
 
-    def _failure(self, what: str) -> str:
+    async def _failure(self, what: str) -> SupervisorError:
         with contextlib.suppress(OSError):
-            lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
-            tail = "\n".join(f"    {line}" for line in lines)
-            return f"{self.program.name} {what}. Its log is {self.log}; the last lines:\n{tail}"
-        return f"{self.program.name} {what}"
+            log = await asyncio.to_thread(self.log.read_text, encoding="utf-8", errors="replace")
+            tail = "\n".join(f"    {line}" for line in log.splitlines()[-_LOG_LINES:])
+            return SupervisorError(
+                f"{self.program.name} {what}. Its log is {self.log}; the last lines:\n{tail}"
+            )
+        return SupervisorError(f"{self.program.name} {what}")
 
     def _kill_leftover(self) -> None:
         # A supervisor that was killed could not stop its programs. Pid and start time together
