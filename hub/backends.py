@@ -117,10 +117,9 @@ def _add_kubernetes(
         if place.pool not in known[place.cluster].pools:
             raise ConfigError(f"place {name}: cluster {place.cluster} has no pool {place.pool}")
     for name, cluster in known.items():
-        for pool, its in cluster.pools.items():
-            if its.warm.pods and not (its.warm.image or cluster.pause_image):
-                where = f"kubernetes.clusters.{name}"
-                raise ConfigError(f"{where}.pools.{pool}.warm needs an `image`, or {where} a `pause_image`")
+        for pool in cluster.pools_without_image():
+            where = f"kubernetes.clusters.{name}"
+            raise ConfigError(f"{where}.pools.{pool}.warm needs an `image`, or {where} a `pause_image`")
     named = {name: (place.cluster, place.pool) for name, place in places.items()}
     clusters, backends = kubernetes_backends(settings.kubernetes, named)
     by_place.update(backends)

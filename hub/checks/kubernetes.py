@@ -143,12 +143,11 @@ class _Cluster:
         """Pods would be admitted: namespace, service account, priority, quota, policies."""
         from spawners.kubernetes.refusals import refusal
 
-        for pool, each in self._settings.pools.items():
-            if each.warm.pods and not (each.warm.image or self._settings.pause_image):
-                raise Trouble(
-                    f"pool {pool} keeps placeholders, and nothing says of which image",
-                    f"Set `warm.image` of the pool, or `pause_image` of kubernetes.clusters.{self._name}.",
-                )
+        for pool in self._settings.pools_without_image():
+            raise Trouble(
+                f"pool {pool} keeps placeholders, and nothing says of which image",
+                f"Set `warm.image` of the pool, or `pause_image` of kubernetes.clusters.{self._name}.",
+            )
         for what, pod in _trials(self._settings):
             try:
                 await self._client.create(f"{self._client.path('pods')}?dryRun=All", pod, wait_s=_ASK_S)

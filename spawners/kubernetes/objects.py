@@ -147,7 +147,7 @@ def _session_pod(
 def placeholder_pod(cluster: KubernetesClusterSettings, pool: str, name: str) -> dict[str, Any]:
     """A pod that keeps room (and an image) for the next session, and gives way to it at once."""
     warm = cluster.pools[pool].warm
-    image = warm.image or cluster.pause_image
+    image = cluster.placeholder_image(pool)
     assert image is not None, "`hub.backends` sees to it"
     cpus, memory = f"{round(1000 * warm.cpus)}m", f"{warm.memory_mib}Mi"
     pod = _pod(

@@ -198,6 +198,16 @@ class KubernetesClusterSettings(Closed):
             raise ValueError("`pools` needs one entry at least")
         return self
 
+    def pools_without_image(self) -> list[str]:
+        """Pools that are to keep placeholders, of no image that anything names: no service starts so."""
+        return [
+            name for name, pool in self.pools.items() if pool.warm.pods and not self.placeholder_image(name)
+        ]
+
+    def placeholder_image(self, pool: str) -> str | None:
+        """Image of a pool's placeholders."""
+        return self.pools[pool].warm.image or self.pause_image
+
     @model_validator(mode="after")
     def _takes_overrides(self) -> Self:
         if not self.kubespawner:
