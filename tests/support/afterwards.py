@@ -34,10 +34,8 @@ def wait_for_state(platform: Platform, launch_id: str, *states: str) -> str:
 
 def supervisor_of(platform: Platform, launch_id: str) -> dict[str, Any]:
     """Pid and start time of a session's supervisor, as the session table has them."""
-    import json
-
-    (row,) = platform.database("SELECT handle FROM launches WHERE id = :id", id=launch_id)
-    handle: dict[str, Any] = json.loads(row[0])
+    handle = platform.handle_of(launch_id)
+    assert handle is not None, f"{launch_id} was not started"
     return handle
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import shutil
 import tempfile
@@ -16,7 +15,7 @@ from hub.demo.kubernetes.cluster import Cluster
 from hub.demo.kubernetes.site import KubernetesSite
 from spawners.kubernetes.naming import LAUNCH_LABEL
 from tests.support.bench_ours import unwatch
-from tests.support.platform import Platform
+from tests.support.platform import Platform, running_on
 
 _NUMBERS = itertools.count(1)
 
@@ -32,23 +31,26 @@ class KubernetesPlatform(Platform):
         self.cluster = site.cluster
         site.share_data()
 
-    def handle_of(self, launch_id: str) -> dict[str, Any] | None:
-        """A session's handle, as the session table has it."""
-        ((handle,),) = self.database("SELECT handle FROM launches WHERE id = :id", id=launch_id)
-        found: dict[str, Any] | None = json.loads(handle) if isinstance(handle, str) else handle
-        return found
-
     def pods_of(self, launch_id: str) -> list[dict[str, Any]]:
         """The pods of a launch that the cluster has."""
-        query = f"labelSelector={LAUNCH_LABEL}%3D{launch_id}"
-        path = f"/api/v1/namespaces/{self.site.namespace}/pods?{query}"
-        found: list[dict[str, Any]] = self.cluster.api.request("GET", path)["items"]
-        return found
+        return pods_of(self.site, launch_id)
 
     def session_processes(self, launch_id: str = "") -> list[int]:
         """Processes of a launch's pods; of all launches none, since they end with the namespace."""
-        pods = self.pods_of(launch_id) if launch_id else []
-        return [pid for pod in pods for pid in self.cluster.processes(pod["metadata"]["uid"])]
+        return pod_processes(self.site, launch_id)
+
+
+def pods_of(site: KubernetesSite, launch_id: str) -> list[dict[str, Any]]:
+    """The pods of a launch that a site's cluster has."""
+    path = f"/api/v1/namespaces/{site.namespace}/pods?labelSelector={LAUNCH_LABEL}%3D{launch_id}"
+    found: list[dict[str, Any]] = site.cluster.api.request("GET", path)["items"]
+    return found
+
+
+def pod_processes(site: KubernetesSite, launch_id: str) -> list[int]:
+    """Processes of a launch's pods, as this machine numbers them; none for no launch."""
+    pods = pods_of(site, launch_id) if launch_id else []
+    return [pid for pod in pods for pid in site.cluster.processes(pod["metadata"]["uid"])]
 
 
 @contextmanager
@@ -62,16 +64,15 @@ def running_kubernetes_platform(
     state = Path(tempfile.mkdtemp(prefix="panhub-pods-"))
     site = KubernetesSite(state, cluster=cluster, namespace=f"sessions-{os.getpid()}-{next(_NUMBERS)}")
     site.has_desktops = desktops
-    try:
-        site.start(lambda _line: None)
+
+    def make() -> KubernetesPlatform:
         platform = KubernetesPlatform(state, site, overrides)
         if not watched:
             unwatch(platform)
-        try:
-            platform.start()
+        return platform
+
+    try:
+        with running_on(site, make) as platform:
             yield platform
-        finally:
-            platform.stop()
     finally:
-        site.stop()
         shutil.rmtree(state, ignore_errors=True)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from hub.demo.site import DemoSite
 
 T = TypeVar("T")
+P = TypeVar("P", bound="Platform")
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -220,6 +221,12 @@ class Platform:
                 return [tuple(row) for row in connection.execute(text(sql), values)]
         finally:
             engine.dispose()
+
+    def handle_of(self, launch_id: str) -> dict[str, Any] | None:
+        """A session's handle, as the session table has it."""
+        ((handle,),) = self.database("SELECT handle FROM launches WHERE id = :id", id=launch_id)
+        found: dict[str, Any] | None = json.loads(handle) if isinstance(handle, str) else handle
+        return found
 
 
 class Visitor:
@@ -455,3 +462,18 @@ def running_platform(
     finally:
         platform.stop()
         shutil.rmtree(state, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def running_on(site: DemoSite, make: Callable[[], P]) -> Iterator[P]:
+    """A platform that runs, on a site that is started before it is made, and stopped after it."""
+    try:
+        site.start(lambda _line: None)
+        platform = make()
+        try:
+            platform.start()
+            yield platform
+        finally:
+            platform.stop()
+    finally:
+        site.stop()

@@ -11,7 +11,7 @@ from typing import Any
 
 from hub.demo.slurm.people import SITE
 from hub.demo.slurm.site import SlurmSite
-from tests.support.platform import Platform
+from tests.support.platform import Platform, running_on
 from tests.support.slurm import require_slurm
 
 
@@ -28,11 +28,9 @@ class SlurmPlatform(Platform):
 
     def job_of(self, launch_id: str) -> int:
         """Slurm's id of a session's job."""
-        ((handle,),) = self.database("SELECT handle FROM launches WHERE id = :id", id=launch_id)
-        import json
-
-        found = json.loads(handle) if isinstance(handle, str) else handle
-        return int(found["job"])
+        handle = self.handle_of(launch_id)
+        assert handle is not None, f"{launch_id} has no job"
+        return int(handle["job"])
 
 
 @contextmanager
@@ -40,21 +38,22 @@ def running_slurm_platform(
     *, has_image: bool = False, desktops: bool = False, **overrides: Mapping[str, Any]
 ) -> Iterator[SlurmPlatform]:
     """A platform on Slurm that runs, and leaves nothing behind; ``has_image``: see `SlurmSite`."""
+    with slurm_state() as state:
+        site = SlurmSite(state, has_image=has_image)
+        site.has_desktops = desktops
+        with running_on(site, lambda: SlurmPlatform(state, site, overrides)) as platform:
+            yield platform
+
+
+@contextmanager
+def slurm_state() -> Iterator[Path]:
+    """Folder of a platform whose jobs run as other people."""
     require_slurm("22.05")
     SITE.mkdir(parents=True, exist_ok=True)
-    # Not below pytest's own folder, which is closed to the people whose jobs run.
+    # Not below pytest's own folder, which is closed to them.
     state = Path(tempfile.mkdtemp(prefix="test-", dir=SITE))
     state.chmod(0o711)
-    site = SlurmSite(state, has_image=has_image)
-    site.has_desktops = desktops
     try:
-        site.start(lambda _line: None)
-        platform = SlurmPlatform(state, site, overrides)
-        try:
-            platform.start()
-            yield platform
-        finally:
-            platform.stop()
+        yield state
     finally:
-        site.stop()
         shutil.rmtree(state, ignore_errors=True)

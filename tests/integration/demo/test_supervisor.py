@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import sys
-import textwrap
 import urllib.request
 from pathlib import Path
 
@@ -130,28 +129,34 @@ def test_one_folder_serves_one_demo(tmp_path):
         pass
 
 
-async def test_what_a_killed_supervisor_leaves_is_ended_by_the_next(tmp_path, port):
-    code = textwrap.dedent(
-        f"""
-        import asyncio, sys
-        from pathlib import Path
-        from hub.demo.supervisor import Program, Supervisor, _dies_with_parent
-        import hub.demo.supervisor as module
-        module._dies_with_parent = lambda program: program.argv
-        argv = (sys.executable, "-c", {SERVER!r}, "{port}", {str(tmp_path)!r}, "stubborn")
-        async def main():
-            program = Program("one", argv, {{}}, "http://127.0.0.1:{port}/")
-            await Supervisor(Path({str(tmp_path)!r}), lambda line: None).start(program)
-            print("ready", flush=True)
-            await asyncio.sleep(600)
-        asyncio.run(main())
-        """
-    )
+@contextlib.asynccontextmanager
+async def killed_supervisor(folder, program, preparation=""):
+    """A supervisor in a process of its own while its program runs; then it is killed."""
+    code = f"""
+import asyncio, sys
+from pathlib import Path
+from hub.demo.supervisor import Program, Supervisor
+{preparation}
+async def main():
+    await Supervisor(Path({str(folder)!r}), lambda line: None).start({program})
+    print("ready", flush=True)
+    await asyncio.sleep(600)
+asyncio.run(main())
+"""
     with subprocess.Popen(
         [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
     ) as killed:
         assert await asyncio.to_thread(killed.stdout.readline) == "ready\n"
+        yield
         killed.kill()
+
+
+async def test_what_a_killed_supervisor_leaves_is_ended_by_the_next(tmp_path, port):
+    alone = "import hub.demo.supervisor as module; module._dies_with_parent = lambda program: program.argv"
+    argv = f"(sys.executable, '-c', {SERVER!r}, '{port}', {str(tmp_path)!r}, 'stubborn')"
+    program = f"Program('one', {argv}, {{}}, 'http://127.0.0.1:{port}/')"
+    async with killed_supervisor(tmp_path, program, alone):
+        pass
     left = await asyncio.to_thread(pid_of, port)
     child = int((tmp_path / "child").read_text())
     supervisor = Supervisor(tmp_path, lambda line: None)
@@ -163,25 +168,9 @@ async def test_what_a_killed_supervisor_leaves_is_ended_by_the_next(tmp_path, po
 
 async def test_a_program_of_another_user_ends_with_a_supervisor_that_is_killed(tmp_path, port):
     require(os.geteuid() == 0, "root, to run a program as another user")
-    code = textwrap.dedent(
-        f"""
-        import asyncio
-        from pathlib import Path
-        from hub.demo.supervisor import Program, Supervisor
-        argv = ("/usr/bin/python3", "-c", {SERVER!r}, "{port}", "/")
-        async def main():
-            program = Program("one", argv, {{}}, "http://127.0.0.1:{port}/", user="daemon")
-            await Supervisor(Path({str(tmp_path)!r}), lambda line: None).start(program)
-            print("ready", flush=True)
-            await asyncio.sleep(600)
-        asyncio.run(main())
-        """
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as killed:
-        assert await asyncio.to_thread(killed.stdout.readline) == "ready\n"
+    argv = f"('/usr/bin/python3', '-c', {SERVER!r}, '{port}', '/')"
+    program = f"Program('one', {argv}, {{}}, 'http://127.0.0.1:{port}/', user='daemon')"
+    async with killed_supervisor(tmp_path, program):
         left = await asyncio.to_thread(pid_of, port)
         assert psutil.Process(left).username() == "daemon"
-        killed.kill()
     await becomes(lambda: is_gone(left))

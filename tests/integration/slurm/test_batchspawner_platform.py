@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,12 +10,10 @@ from typing import Any
 import pytest
 import yaml
 
-from hub.demo.slurm.people import SITE
 from hub.demo.slurm.site import SlurmSite
 from tests.support.afterwards import assert_books_are_right, servers, wait_until_reachable
-from tests.support.platform import wait_until
-from tests.support.slurm import require_slurm
-from tests.support.slurm_platform import SlurmPlatform
+from tests.support.platform import running_on, wait_until
+from tests.support.slurm_platform import SlurmPlatform, slurm_state
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -55,22 +51,10 @@ class BatchSite(SlurmSite):
 
 @pytest.fixture
 def platform() -> Iterator[SlurmPlatform]:
-    require_slurm("22.05")
-    SITE.mkdir(parents=True, exist_ok=True)
-    state = Path(tempfile.mkdtemp(prefix="test-", dir=SITE))
-    state.chmod(0o711)
-    site = BatchSite(state)
-    try:
-        site.start(lambda _line: None)
-        platform = SlurmPlatform(state, site)
-        try:
-            platform.start()
+    with slurm_state() as state:
+        site = BatchSite(state)
+        with running_on(site, lambda: SlurmPlatform(state, site)) as platform:
             yield platform
-        finally:
-            platform.stop()
-    finally:
-        site.stop()
-        shutil.rmtree(state, ignore_errors=True)
 
 
 def test_session_lives_through_a_restart_and_is_charged_by_our_clock(platform: SlurmPlatform) -> None:
