@@ -12,6 +12,7 @@ from hub.demo.kubernetes.cluster import Cluster
 from hub.demo.kubernetes.control import FAKE_NODE, GPU
 from hub.demo.kubernetes.errors import KubernetesDemoError
 from tests.support.kubernetes import make_pod, pod_log, wait, wait_pod
+from tests.support.mounts import mounts_of, origin
 
 UID, GID, GROUP = 23456, 23457, 34567
 
@@ -24,7 +25,7 @@ def test_pod_has_the_persons_numbers_and_exactly_its_mounts(
         (tmp_path / "p1" / name / "file").write_text(name)
     os.chown(tmp_path / "p1/processed", 0, GROUP)
     (tmp_path / "p1/processed").chmod(0o770)
-    mounts = [
+    wanted = [
         {"name": "data", "mountPath": "/data/raw", "subPath": "p1/raw", "readOnly": True},
         {"name": "data", "mountPath": "/data/processed", "subPath": "p1/processed"},
     ]
@@ -43,7 +44,7 @@ def test_pod_has_the_persons_numbers_and_exactly_its_mounts(
         automountServiceAccountToken=False,
         volumes=[{"name": "data", "hostPath": {"path": str(tmp_path), "type": "Directory"}}],
         container={
-            "volumeMounts": mounts,
+            "volumeMounts": wanted,
             "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
         },
     )
@@ -61,11 +62,14 @@ def test_pod_has_the_persons_numbers_and_exactly_its_mounts(
     assert status["NoNewPrivs"] == "1"
     assert status["Seccomp"] == "2"  # a filter (proc(5))
 
-    # proc_pid_mountinfo(5): the fifth field is the mount point, the sixth its options.
-    fields = [line.split() for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
-    data = {words[4]: words[5].split(",")[0] for words in fields if str(tmp_path) in words[3]}
-    assert data == {"/data/raw": "ro", "/data/processed": "rw"}
-    assert not any("serviceaccount" in words[4] for words in fields)
+    mounts, here = mounts_of(pid), mounts_of("self")
+    origins = [(mount, origin(mount, here)) for mount in mounts]
+    data = [(mount, folder) for mount, folder in origins if folder and folder.is_relative_to(tmp_path)]
+    assert {(str(mount.target), mount.is_read_only, str(folder)) for mount, folder in data} == {
+        ("/data/raw", True, str(tmp_path / "p1/raw")),
+        ("/data/processed", False, str(tmp_path / "p1/processed")),
+    }
+    assert not any("serviceaccount" in str(mount.target) for mount in mounts)
 
     said = pod_log(cluster, namespace, "session")
     assert "touch: /data/raw/new: Read-only file system" in said

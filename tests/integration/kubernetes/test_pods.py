@@ -22,6 +22,7 @@ from tests.support.kubernetes_backends import (
     make_site,
     remove_all,
 )
+from tests.support.mounts import mounts_of
 
 UID, GID, GROUP = 21001, 21002, 21003
 LOOK = (
@@ -138,7 +139,7 @@ async def test_a_session_has_its_persons_numbers_exactly_its_mounts_and_nothing_
         pod = await session.pod()
         (pid, *_) = restricted.cluster.processes(pod["metadata"]["uid"])
         status = dict(line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
-        mounted = [line.split() for line in Path(f"/proc/{pid}/mountinfo").read_text().splitlines()]
+        mounted = mounts_of(pid)
         await session.stop()
         await session.forget()
 
@@ -158,8 +159,7 @@ async def test_a_session_has_its_persons_numbers_exactly_its_mounts_and_nothing_
     assert status["NoNewPrivs"] == "1"
     assert status["Seccomp"] == "2"  # a filter (proc(5))
 
-    # proc_pid_mountinfo(5): the fifth field is the mount point, the sixth its options.
-    options = {words[4]: words[5].split(",")[0] for words in mounted}
+    options = {str(mount.target): "ro" if mount.is_read_only else "rw" for mount in mounted}
     assert {target: options.get(target) for target in TARGETS} == TARGETS
     assert options["/"] == "ro"
     ours_too = {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/dev/termination-log"}  # the kubelet's

@@ -21,6 +21,7 @@ from spawners.slurm.job import session_view
 from spawners.slurm.models import mark
 from tests.support.kernelsockets import execute, own_environment
 from tests.support.local import hub_stub, request, run_inside, wait_until
+from tests.support.mounts import mounts_of, origin
 from tests.support.nodesessions import OTHER, PERSON, VISIT, EngineStub, NodeSite, is_open_to_others, submit
 
 
@@ -152,13 +153,14 @@ def test_the_first_process_alone_is_asked_to_end_and_all_end(site, stub):
     found = processes(plan)
     first = next(p for p in found if any(word.endswith("node.py") for word in p.cmdline()))
     server = next(p for p in found if any(word.endswith("jupyterhub-singleuser") for word in p.cmdline()))
-    mounts = Path(f"/proc/{server.pid}/mountinfo").read_text().splitlines()
-    folder = next(line.split()[3] for line in mounts if line.split()[4] == "/opt/panhub/run")
-    assert site.cluster.run("ls", folder).stdout == "bin\ndeadline\n"
+    run = next(mount for mount in mounts_of(server.pid) if mount.target == Path("/opt/panhub/run"))
+    folder = origin(run, mounts_of(first.ppid()))
+    assert folder is not None
+    assert site.cluster.run("ls", str(folder)).stdout == "bin\ndeadline\n"
     os.kill(first.pid, signal.SIGTERM)
     wait_until(lambda: not processes(plan), 10, "the end of all its processes")
     site.cluster.wait_job(job)
-    assert site.cluster.run("ls", str(Path(folder).parent)).returncode != 0
+    assert site.cluster.run("ls", str(folder.parent)).returncode != 0
 
 
 def test_the_last_lines_of_a_server_that_dies_arrive(site, stub):
