@@ -16,6 +16,8 @@ UNIT = Path(__file__).parent / "unit"
 SHARED = ("kubernetes", "slurm")
 """Rooms whose tests share a cluster: it is enough to start one of each."""
 
+_LAST_LINES = 40
+
 WATCH = pytest.StashKey[LoopWatch]()
 
 
@@ -61,6 +63,13 @@ def pytest_collection_finish() -> None:
     """
     gc.collect()
     gc.freeze()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say why tests were run again: what passes the second time is worth a look all the same."""
+    for report in terminalreporter.stats.get("rerun", ()):
+        terminalreporter.section(f"run again: {report.nodeid} ({report.when})", sep="_")
+        terminalreporter.line("\n".join(report.longreprtext.splitlines()[-_LAST_LINES:]))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
