@@ -13,6 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -180,16 +181,27 @@ def _is_ready(pod: dict[str, Any]) -> bool:
     return conditions.get("Ready") == "True"
 
 
+Database = Callable[["Installed"], AbstractContextManager[dict[str, Any]]]
+
+
 @contextlib.contextmanager
-def installed(cluster: Cluster) -> Iterator[Installed]:
-    """The chart installed and ready; everything is removed afterwards, whatever became of it."""
+def installed(cluster: Cluster, database: Database | None = None) -> Iterator[Installed]:
+    """The chart installed and ready; everything is removed afterwards, whatever became of it.
+
+    ``database`` runs one for the release, and gives the chart's values of it; by default it is bundled.
+    """
     number = f"{os.getpid()}-{next(_NUMBERS)}"
     release = _prepared(cluster, f"notebooks-{number}", f"notebooks-{number}-sessions")
     secret = secrets.token_hex(16)
     try:
-        with running_provider(release.folder, cluster.host_address, release.url, secret) as issuer:
+        with (
+            running_provider(release.folder, cluster.host_address, release.url, secret) as issuer,
+            database(release) if database else contextlib.nullcontext() as its,
+        ):
             _given(release, secret)
             release.values = chart_values(cluster, sessions=release.sessions, url=release.url, issuer=issuer)
+            if its is not None:
+                release.values["database"] = its
             try:
                 release.helm.install(CHART, RELEASE, release.values, wait="watcher", timeout=_WAIT_S)
             except helm_python.HelmError as error:

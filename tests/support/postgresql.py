@@ -1,4 +1,4 @@
-"""A private PostgreSQL cluster: its own folder, its own unix socket, no port, gone at the end."""
+"""A private PostgreSQL cluster: its own folder, its own unix socket, by default no port, gone at the end."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -28,11 +29,22 @@ def programs() -> Path | None:
     return found[-1].parent if found else Path(on_path).parent if on_path else None
 
 
-class Cluster:
-    """A running cluster; only who may enter its folder can connect, without a password."""
+@dataclass(frozen=True, slots=True)
+class Served:
+    """Where others connect: by TLS, with passwords. ``certificate`` is one for ``address``."""
 
-    def __init__(self, sockets: Path) -> None:
+    address: str
+    port: int
+    certificate: Path
+    key: Path
+
+
+class Cluster:
+    """A running cluster; who may enter its folder can connect without a password."""
+
+    def __init__(self, sockets: Path, port: int = 5432) -> None:
         self._sockets = sockets
+        self._port = port
 
     def new_database(self) -> str:
         """SQLAlchemy URL of a new, empty database."""
@@ -43,11 +55,13 @@ class Cluster:
 
     def connect(self, database: str) -> psycopg.Connection:
         """Plain connection, each statement committed."""
-        return psycopg.connect(host=str(self._sockets), user="panhub", dbname=database, autocommit=True)
+        return psycopg.connect(
+            host=str(self._sockets), port=self._port, user="panhub", dbname=database, autocommit=True
+        )
 
 
 @contextmanager
-def cluster(*, is_durable: bool = False) -> Iterator[Cluster]:
+def cluster(*, is_durable: bool = False, served: Served | None = None) -> Iterator[Cluster]:
     """Run a cluster. ``is_durable`` waits for the disk at each commit, as in production."""
     bin_folder = programs()
     require(bin_folder, "PostgreSQL (Debian package postgresql)")
@@ -59,17 +73,32 @@ def cluster(*, is_durable: bool = False) -> Iterator[Cluster]:
     try:
         options = ["-U", "panhub", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C"]
         _run_as(user, [bin_folder / "initdb", "-D", folder / "data", *options], cwd=folder).wait_ok()
-        command = [bin_folder / "postgres", "-D", folder / "data", "-k", folder, "-c", "listen_addresses="]
+        command = [bin_folder / "postgres", "-D", folder / "data", "-k", folder]
+        command += _listening(served, folder, user)
         if not is_durable:
             command += ["-c", "fsync=off", "-c", "synchronous_commit=off"]
         server = _run_as(user, command, cwd=folder)
         try:
-            _wait_until_it_answers(server, ready := Cluster(folder))
+            _wait_until_it_answers(server, ready := Cluster(folder, served.port if served else 5432))
             yield ready
         finally:
             server.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _listening(served: Served | None, folder: Path, user: pwd.struct_passwd | None) -> list[str | Path]:
+    """Arguments, after its files are written; PostgreSQL takes no key that others could read."""
+    if served is None:
+        return ["-c", "listen_addresses="]
+    (folder / "data/pg_hba.conf").write_text("local all all trust\nhostssl all all all scram-sha-256\n")
+    for name, source in (("server.crt", served.certificate), ("server.key", served.key)):
+        target = folder / "data" / name
+        shutil.copy(source, target)
+        target.chmod(0o600)
+        if user is not None:
+            os.chown(target, user.pw_uid, user.pw_gid)
+    return ["-c", f"listen_addresses={served.address}", "-c", f"port={served.port}", "-c", "ssl=on"]
 
 
 class _Child:
