@@ -11,7 +11,8 @@ import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from profiles.importer.convert import Imported, Wishes, convert
-from profiles.importer.source import SourceError, read_source
+from profiles.importer.shapes import SourceError
+from profiles.importer.source import read_source
 from profiles.loader import ProfilesError, load_profiles
 from spawners.kubernetes.settings import KubernetesSettings
 
@@ -65,11 +66,8 @@ def import_profiles(source: Path, folder: Path, wishes: Wishes) -> tuple[Importe
     """
     try:
         made = convert(read_source(source), wishes)
-    except (SourceError, ValueError) as error:
-        raise NotImportedError(str(error)) from error
-    except (AttributeError, TypeError, KeyError) as error:  # a text where a mapping has to be, and the like
-        text = f"{source.name} has something that neither zero-to-jupyterhub nor KubeSpawner takes: {error}"
-        raise NotImportedError(text) from error
+    except SourceError as error:
+        raise NotImportedError(f"{source}: {error}") from error
     texts = {
         PROFILES: _yaml(made.profiles),
         SETTINGS: _yaml(made.settings),

@@ -12,6 +12,7 @@ from profiles.base import format_duration
 from profiles.importer.notes import Note
 from profiles.importer.pools import Pool, cluster_settings, pool_of
 from profiles.importer.resources import TODO, Resources, container, resources
+from profiles.importer.shapes import SourceError
 from profiles.importer.source import Source
 from profiles.importer.variants import Variant, plain, variants
 
@@ -55,12 +56,12 @@ def convert(source: Source, wishes: Wishes) -> Imported:
 
     Raises
     ------
-    ValueError
+    SourceError
         If it offers nothing.
     """
     all_of_them = variants(source)
     if not all_of_them:
-        raise ValueError("the file offers nothing that could be started")
+        raise SourceError("the file offers nothing that could be started")
     builder = _Builder(source, wishes)
     offers = [builder.add(variant) for variant in all_of_them]
     profiles = builder.profiles(offers)

@@ -22,6 +22,7 @@ _MEMORY = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT]?)i?B?\Z")
 _IS_GPU = re.compile(r"(^|[./-])(gpu|mig-[0-9a-z.]+)\Z", re.IGNORECASE)
 _DIGEST = re.compile(r"@(sha256:[0-9a-f]{64})\Z")
 
+_MOST_CPUS = 10**6
 _LEAST_MIB = 256
 _DEFAULT_MIB = 1024
 """What zero-to-jupyterhub guarantees where nothing is said."""
@@ -94,10 +95,13 @@ def _cpus(value: Any, where: str, notes: Notes) -> float | None:
         return None
     try:
         text = str(value)
-        return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
+        number = float(text[:-1]) / 1000 if text.endswith("m") else float(text)
     except ValueError:
-        notes.add(where, f"`{value}` is no number of CPUs")
-        return None
+        number = math.nan
+    if 0 <= number <= _MOST_CPUS:
+        return number
+    notes.add(where, f"`{value}` is no number of CPUs")
+    return None
 
 
 def _mib(value: Any, where: str, notes: Notes) -> int | None:
@@ -116,7 +120,7 @@ def _gpus(traits: Traits, where: str, notes: Notes) -> tuple[int, str]:
     if len(found) > 1:
         notes.add(where, f"has GPUs of several kinds ({', '.join(sorted(found))}); the first was taken")
     for name, amount in found.items():
-        if str(amount).isdigit():
+        if re.fullmatch("[0-9]{1,6}", str(amount)):
             return int(amount), str(name)
         notes.add(where, f"`{amount}` is no number of {name}")
     return 0, ""

@@ -10,6 +10,7 @@ from typing import Any, Final
 import yaml
 
 from profiles.importer.notes import Notes
+from profiles.importer.shapes import SourceError, check_profile, check_text_keys, check_traits, check_values
 
 Traits = dict[str, Any]
 """Traits of KubeSpawner by name."""
@@ -66,10 +67,6 @@ _DEDICATED: Final = [
 """What the chart's pods tolerate, whatever the values say."""
 
 
-class SourceError(Exception):
-    """The file cannot be read as what it should be; the text says why."""
-
-
 @dataclass(slots=True)
 class Source:
     """What was found. ``base`` are the traits of every profile; ``profiles`` as the file has them."""
@@ -94,9 +91,9 @@ def read_source(path: Path) -> Source:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise SourceError(f"{path} cannot be read: {error}") from error
-    except yaml.YAMLError as error:
-        raise SourceError(f"{path} is not plain YAML: {error}") from error
+        raise SourceError(f"cannot be read: {error}") from error
+    except (yaml.YAMLError, RecursionError) as error:
+        raise SourceError(f"is not plain YAML: {error}") from error
     return source_of(content)
 
 
@@ -108,6 +105,7 @@ def source_of(content: Any) -> Source:
     SourceError
         If it is neither.
     """
+    check_text_keys(content)
     if isinstance(content, Mapping):
         if isinstance(content.get("jupyterhub"), Mapping):  # a chart with this one as its dependency
             return _of_values(content["jupyterhub"], "jupyterhub.")
@@ -118,17 +116,16 @@ def source_of(content: Any) -> Source:
 
 
 def _of_values(values: Mapping[str, Any], prefix: str) -> Source:
+    check_values(values, prefix.rstrip("."))
     notes = Notes()
     singleuser = values.get("singleuser") or {}
-    if not isinstance(singleuser, Mapping):
-        raise SourceError("`singleuser` is no mapping")
     where = f"{prefix}singleuser"
     traits = _hubs_own(values.get("hub") or {}, f"{prefix}hub", notes)
     traits |= _own_traits(singleuser, where, notes)
+    check_traits(traits, where)
     listed = traits.pop("profile_list", None)
     found = Source(traits, _profiles(singleuser.get("profileList") or listed or [], where), notes)
-    storage = singleuser.get("storage")
-    found.storage = dict(storage) if isinstance(storage, Mapping) else {}
+    found.storage = dict(singleuser.get("storage") or {})
     _scheduling(values.get("scheduling") or {}, f"{prefix}scheduling", found)
     _cull(values.get("cull") or {}, f"{prefix}cull", found)
     known = {"singleuser", "hub", "scheduling", "cull"}
@@ -173,6 +170,7 @@ def _own_traits(singleuser: Mapping[str, Any], where: str, notes: Notes) -> Trai
     image = singleuser.get("image") or {}
     if image.get("name"):
         traits["image"] = f"{image['name']}:{image['tag']}" if image.get("tag") else image["name"]
+    check_traits(traits, where)
     traits["tolerations"] = [*as_list(traits.get("tolerations")), *_DEDICATED]
     return traits
 
@@ -241,6 +239,7 @@ def _profiles(listed: Any, where: str) -> dict[str, dict[str, Any]]:
     for name, profile in items:
         if not isinstance(profile, Mapping) or not (profile.get("display_name") or name):
             raise SourceError(f"{where} has something that is no profile: {str(profile)[:80]}")
+        check_profile(profile, f"{where} {str(name or profile['display_name'])[:80]}")
         known = str(profile.get("slug") or name or profile["display_name"])
         while known in found:
             known += "-2"

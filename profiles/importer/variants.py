@@ -11,6 +11,7 @@ from itertools import islice, product
 from typing import Any
 
 from profiles.importer.notes import Notes
+from profiles.importer.shapes import check_traits
 from profiles.importer.source import Source, Traits
 
 _MOST = 500
@@ -44,7 +45,13 @@ class Variant:
 
 
 def variants(source: Source) -> list[Variant]:
-    """All of them, in the order of the file."""
+    """All of them, in the order of the file.
+
+    Raises
+    ------
+    SourceError
+        If one has a trait that KubeSpawner would not take.
+    """
     found: list[Variant] = []
     for name, profile in source.profiles.items():
         found += _of_profile(name, profile, source)
@@ -96,6 +103,7 @@ def _of_profile(name: str, profile: Mapping[str, Any], source: Source) -> Iterat
                 text = "asks for groups twice; only those that are named both times may take the choice"
                 notes.add(where, text)
             allowed = _both(allowed, choice.groups)
+        check_traits(traits, where)
         if allowed == ():
             notes.add(where, "no group may take both the profile and one of its choices; that was left out")
             continue

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from datetime import timedelta
 
 import pytest
 import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hub.cli import main
 from profiles.importer.command import (
@@ -19,7 +23,8 @@ from profiles.importer.command import (
 from profiles.importer.convert import Wishes, convert
 from profiles.importer.notes import Notes
 from profiles.importer.resources import container, resources
-from profiles.importer.source import SourceError, source_of
+from profiles.importer.shapes import SourceError
+from profiles.importer.source import source_of
 from profiles.importer.variants import merged, variants
 from profiles.loader import ProfilesError, load_profiles
 from profiles.models import ProfilesFile
@@ -451,18 +456,59 @@ def test_what_is_no_plain_yaml_is_refused(tmp_path, capsys, text):
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "place"),
     [
-        "singleuser: {image: x, profileList: [{display_name: A}]}",
-        "singleuser: {nodeSelector: x}",
-        "singleuser: {storage: {extraVolumes: x}}",
-        "[{display_name: A, profile_options: {a: x}}]",
-        "hub: {config: x}",
-        "{cull: {timeout: [1]}, singleuser: {}}",
+        ("singleuser: {image: x, profileList: [{display_name: A}]}", "singleuser.image"),
+        ("singleuser: {nodeSelector: x}", "singleuser.node_selector"),
+        ("singleuser: {storage: {extraVolumes: x}}", "singleuser.storage.extraVolumes"),
+        ("singleuser: {storage: {extraVolumeMounts: [{name: x}]}}", "extraVolumeMounts.0.mountPath"),
+        ("jupyterhub: {singleuser: {extraTolerations: [x]}}", "jupyterhub.singleuser.tolerations.0"),
+        ("[{display_name: A, profile_options: {a: x}}]", "profile_list A.profile_options.a"),
+        ("[{display_name: A, kubespawner_override: {cpu_limit: [1]}}]", "profile A.cpu_limit"),
+        ("hub: {config: x}", "hub.config"),
+        ("{cull: {timeout: [1]}, singleuser: {}}", "cull.timeout"),
+        ("singleuser: {nodeSelector: {1: a}}", "singleuser.nodeSelector.1"),
+        ("singleuser: &a {cmd: [*a]}", "singleuser.cmd"),
+        ("[" * 2000, "not plain YAML"),
     ],
 )
-def test_what_no_chart_takes_is_refused_in_a_sentence(tmp_path, text):
+def test_what_no_chart_takes_is_refused_at_its_place(tmp_path, text, place):
     (tmp_path / "values.yaml").write_text(text)
-    with pytest.raises(NotImportedError, match=r"values\.yaml has something that"):
+    with pytest.raises(NotImportedError, match=re.escape(place)):
         import_profiles(tmp_path / "values.yaml", tmp_path / "out", Wishes())
     assert not (tmp_path / "out").exists()
+
+
+def nodes(content, path=()):
+    """Paths of all that is in it."""
+    yield path
+    if isinstance(content, dict | list):
+        for key, item in content.items() if isinstance(content, dict) else enumerate(content):
+            yield from nodes(item, (*path, key))
+
+
+def with_other(content, path, other):
+    """The same with one thing in another's place."""
+    if not path:
+        return other
+    changed = content.copy()
+    changed[path[0]] = with_other(content[path[0]], path[1:], other)
+    return changed
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=8), inner, max_size=2),
+    max_leaves=4,
+)
+
+
+@given(st.data())
+@settings(max_examples=300, deadline=None)
+def test_whatever_stands_in_a_place_is_imported_or_refused(data):
+    content = yaml.safe_load(VALUES)
+    for _ in range(data.draw(st.integers(1, 3))):
+        path = data.draw(st.sampled_from(list(nodes(content))))
+        content = with_other(content, path, data.draw(ANYTHING))
+    with contextlib.suppress(SourceError):
+        yaml.safe_dump(convert(source_of(content), Wishes()).profiles)
