@@ -117,7 +117,7 @@ SLURM_PACKAGES = slurmctld slurmd slurmdbd slurmrestd slurm-client slurm-wlm-jwt
   munge mariadb-server debootstrap bubblewrap acl sudo python3-venv
 DESKTOP_PACKAGES = bubblewrap tigervnc-standalone-server tigervnc-tools x11-xkb-utils x11-xserver-utils icewm xterm \
   fonts-dejavu-core libgl1-mesa-dri libegl1 libopengl0 libxcb-cursor0 libxcb-icccm4 libxcb-keysyms1 \
-  libxcb-shape0 libxkbcommon-x11-0 mesa-utils
+  libxcb-shape0 libxkbcommon-x11-0 mesa-utils g++ python3-dev
 # Building apptainer, mounting and making images; Go is not Debian's, which is too old.
 APPTAINER_PACKAGES = build-essential squashfuse squashfs-tools debootstrap
 # A node's programs, rights on data, making images, and a small image for tests; Kubernetes itself is built.

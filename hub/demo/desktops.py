@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from hub.demo.guacd import GuacdRootError, prepare_guacd
+from hub.demo.install import DESKTOP_ENVIRONMENT, DESKTOP_PACKAGES
 from spawners.local.bubblewrap import probe
 from spawners.session.desktop import missing
-
-_INSTALL = "on Debian and Ubuntu, as root: make desktop-packages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +39,13 @@ def prepare_desktops(say: Callable[[str], None]) -> Desktops | None:
     """Look at this machine, and fetch guacd if it has none; None where desktops cannot run. Blocking."""
     isolation = probe("auto")
     if isolation.kind != "bubblewrap":
-        say(f"no desktops: {isolation.reason} ({_INSTALL})")
+        say(f"no desktops: {isolation.reason} ({DESKTOP_PACKAGES})")
         return None
     if lacking := missing():
-        say(f"no desktops: {', '.join(lacking)} are not installed ({_INSTALL})")
+        say(f"no desktops: {', '.join(lacking)} are not installed ({DESKTOP_PACKAGES})")
+        return None
+    if not DESKTOP_ENVIRONMENT.exists():
+        say(f"no desktops: their environment was left out when this was installed ({DESKTOP_PACKAGES})")
         return None
     if shutil.which("guacd"):
         return Desktops(None)

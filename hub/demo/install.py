@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ STAMPS = ROOT / "build/stamps"
 SESSION_ENVIRONMENT = ROOT / "build/environments/pan-core"
 DESKTOP_ENVIRONMENT = ROOT / "build/environments/pan-desktop"
 PROXY = ROOT / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
+
+DESKTOP_PACKAGES = "on Debian and Ubuntu, as root: make desktop-packages"
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_NODE = 20
@@ -40,7 +43,7 @@ class Step:
     """One step of the installation, done again when ``inputs`` or ``made`` change.
 
     ``inputs`` are files and folders whose content it depends on, ``made`` is what must be there
-    after it.
+    after it. ``lacking`` says in a clause why it cannot be done here and is left out; empty: it can.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Step:
     inputs: tuple[Path, ...]
     made: Path
     run: Callable[[], None]
+    lacking: Callable[[], str] = lambda: ""
 
     def key(self) -> str:
         """Hash of the inputs and of the Python that runs."""
@@ -81,7 +85,7 @@ def steps(target: str) -> tuple[Step, ...]:
         return (_uv_step(), application)
     sessions = (
         _environment_step(SESSION_ENVIRONMENT, "notebook-core", "Notebook environment of sessions"),
-        _environment_step(DESKTOP_ENVIRONMENT, "desktop", "Desktop environment of sessions"),
+        _environment_step(DESKTOP_ENVIRONMENT, "desktop", "Desktop environment of sessions", _no_compiler),
     )
     return (_uv_step(), application, *sessions, _node_step(), _npm_step(), _static_step())
 
@@ -108,6 +112,11 @@ def install(target: str) -> None:
 def _do(step: Step, title: str) -> None:
     stamp, key = STAMPS / step.name, step.key()
     if step.made.exists() and stamp.exists() and stamp.read_text() == key:
+        return
+    if lacking := step.lacking():
+        # What an older lock made is not what sessions would be told that they have.
+        shutil.rmtree(step.made.parents[1], ignore_errors=True)
+        print(f"{title}: left out, since {lacking}", flush=True)
         return
     print(f"{title} …", flush=True)
     began = time.monotonic()
@@ -142,7 +151,7 @@ def _application_step(*, is_dev: bool) -> Step:
     return Step(name, title, (lock, ROOT / "pyproject.toml"), VENV / "bin/panhub", run)
 
 
-def _environment_step(prefix: Path, image: str, title: str) -> Step:
+def _environment_step(prefix: Path, image: str, title: str, lacking: Callable[[], str] = lambda: "") -> Step:
     lock = ROOT / f"images/{image}/requirements.lock"
 
     def run() -> None:
@@ -150,7 +159,16 @@ def _environment_step(prefix: Path, image: str, title: str) -> Step:
             _uv("venv", "--quiet", "--python", str(VENV / "bin/python"), str(prefix))
         _uv_sync(prefix, lock)
 
-    return Step(prefix.name, title, (lock,), prefix / "bin/jupyterhub-singleuser", run)
+    return Step(prefix.name, title, (lock,), prefix / "bin/jupyterhub-singleuser", run, lacking)
+
+
+def _no_compiler() -> str:
+    """Why fisx, which PyMca needs and which mostly comes as source, cannot be built; empty: it can."""
+    if not any(map(shutil.which, ("c++", "g++", "clang++"))):
+        return f"there is no C++ compiler ({DESKTOP_PACKAGES})"
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        return f"Python's header files are not there ({DESKTOP_PACKAGES})"
+    return ""
 
 
 def _node_step() -> Step:

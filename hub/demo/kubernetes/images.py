@@ -37,6 +37,7 @@ _KEPT_S = 900.0
 
 _DEBIAN = ("images/tools/begin.sh", "images/tools/debian.sh")
 _PYTHON = (*_DEBIAN, "images/tools/python.sh", "requirements/bootstrap.lock")
+_COMPILED = "images/tools/compiled.sh"
 _SESSION = ("spawners/session",)
 _APPLICATION = (
     "jupyterhub_config.py",
@@ -72,15 +73,15 @@ class Image:
     code: tuple[str, ...] = _SESSION
 
 
-def _with_lock(name: str, parent: str) -> Image:
-    return Image(parent, (*_PYTHON, f"images/{name}/requirements.lock"))
+def _with_lock(name: str, parent: str, *more: str) -> Image:
+    return Image(parent, (*_PYTHON, f"images/{name}/requirements.lock", *more))
 
 
 IMAGES = {
     "base": Image(None, _DEBIAN),
     "notebook-core": _with_lock("notebook-core", "base"),
-    "notebook-full": _with_lock("notebook-full", "notebook-core"),
-    "desktop": _with_lock("desktop", "notebook-core"),
+    "notebook-full": _with_lock("notebook-full", "notebook-core", _COMPILED),
+    "desktop": _with_lock("desktop", "notebook-core", _COMPILED),
     "gpu": _with_lock("gpu", "notebook-core"),
     "hub": Image("base", _APPLICATION_NEEDS, _APPLICATION),
 }
