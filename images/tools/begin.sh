@@ -20,3 +20,9 @@ readable() {
   find "$1" -xdev ! -type l \( -perm /022 -o ! -perm -444 -o -perm /111 ! -perm -111 \) \
     -exec chmod a+rX,go-w {} +
 }
+
+# Take away what apt and dpkg leave behind.
+tidy() {
+  find /var/log /var/cache -xdev -type f -delete
+  rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/lib/dpkg/*-old
+}

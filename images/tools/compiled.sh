@@ -10,5 +10,4 @@ sh "$(dirname "$0")/debian.sh" g++ python3-dev
 sh "$(dirname "$0")/python.sh" "$@"
 installed | comm -13 "$SCRATCH/before" - | xargs apt-get purge -y -qq > "$SCRATCH/log" 2>&1 ||
   { cat "$SCRATCH/log"; exit 1; }
-find /var/log /var/cache -xdev -type f -delete
-rm -rf /var/lib/dpkg/*-old
+tidy

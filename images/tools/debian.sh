@@ -19,5 +19,4 @@ apt-get install -y -qq --no-install-recommends -o Dpkg::Options::=--force-unsafe
 
 # Everything runs without a way to become somebody else, so that no program needs to be able to.
 find / -xdev -type f -perm /6000 -exec chmod ug-s {} +
-find /var/log /var/cache -xdev -type f -delete
-rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/lib/dpkg/*-old /var/cache/debconf/*-old
+tidy

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,7 @@ def start_in(
     folder: Path | None = None,
 ) -> str:
     """Start such a pod; returns its name."""
-    pod = f"{image.name}-{abs(hash((script, uid))) % 10**9}"
+    pod = f"{image.name}-{secrets.token_hex(4)}"
     writable = ["/tmp", "/var/lib/panhub"] if image.name == "hub" else ["/tmp", "/opt/panhub/jupyter"]
     if uid == 0:  # who only looks at the image
         writable = []
