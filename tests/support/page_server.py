@@ -18,8 +18,9 @@ from tornado.web import Application, HTTPError, RequestHandler, StaticFileHandle
 from hub.pages.desktops import desktop_policy, desktop_view
 from hub.pages.render import CONTENT_SECURITY_POLICY, Renderer
 from hub.static.collect import collect
-from tests.support.desktop_samples import Desk, SampleApi, SampleHost, SampleTunnel
-from tests.support.page_samples import PAGES, PARTS, VIEWER, XSRF
+from tests.support.samples.base import VIEWER, XSRF
+from tests.support.samples.desktop import Desk, SampleApi, SampleHost, SampleTunnel
+from tests.support.samples.pages import PAGES, PARTS
 
 PREFIX = "/services/panhub"
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ import pytest_asyncio
 from playwright.async_api import expect
 
 from tests.support.axe import grave_faults
-from tests.support.desktop_samples import HELPING, LAB, NOBODY, OWNER, WATCHING
+from tests.support.samples.desktop import HELPING, LAB, NOBODY, OWNER, WATCHING
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.support.axe import grave_faults
-from tests.support.page_samples import PAGES
+from tests.support.samples.pages import PAGES
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 

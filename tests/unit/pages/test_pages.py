@@ -14,7 +14,8 @@ from jupyterhub._data import DATA_FILES_PATH
 
 from hub.pages.render import CONTENT_SECURITY_POLICY, HUB_TEMPLATES, Renderer, hub_template_vars
 from hub.static.collect import ICONS, LIBRARIES, SCRIPTS, STYLES
-from tests.support.page_samples import PAGES, PARTS, XSRF
+from tests.support.samples.base import XSRF
+from tests.support.samples.pages import PAGES, PARTS
 
 PREFIX = "/services/panhub"
 MANIFEST = {name: f"hashed-{name}" for name in (*LIBRARIES, *STYLES, *SCRIPTS, "favicon.svg", "icons.svg")}

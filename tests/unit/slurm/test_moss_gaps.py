@@ -24,7 +24,8 @@ from spawners.slurm.limits import check_plan, offer_of
 from spawners.slurm.models import Association, Qos, mark
 from spawners.slurm.parse import gres_gpus
 from spawners.slurm.transport import SlurmUnavailableError
-from tests.support.page_samples import CPU_CARD, PAGES
+from tests.support.samples.pages import PAGES
+from tests.support.samples.places import CPU_CARD
 from tests.support.slurm_backends import CREDENTIALS
 from tests.support.slurm_models import HOUR, NOW, VERA, ask, job, node, plan, reservation, snapshot
 from tests.support.slurm_scripted import Scripted

@@ -15,7 +15,7 @@ from tornado.web import HTTPError, RequestHandler
 from tornado.websocket import WebSocketHandler
 
 from hub.desktop.codec import decode, encode
-from tests.support.page_samples import NOW
+from tests.support.samples.base import NOW
 
 OWNER, WATCHING, HELPING, NOBODY, ENDED, LAB = (f"000000000000000{n}" for n in range(1, 7))
 LOOKS = {OWNER: "owner", WATCHING: "viewer", HELPING: "control", LAB: "owner"}
