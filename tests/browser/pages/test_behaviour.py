@@ -172,7 +172,7 @@ async def test_a_number_goes_before_the_part_and_a_part_before_the_number(page, 
 
 async def test_a_size_of_ones_own_begins_with_the_size_before(page, site):
     await page.goto(f"{site}/new-slurm")
-    await page.locator("[name=size][value=l]").check(force=True)
+    await _asked(page, page.locator("[name=size][value=l]").check(force=True))
     fields = await _asked(page, page.locator("#size-own").check(force=True))
     assert (fields["cpus"], fields["memory_gib"], fields["gpus"]) == (["4"], ["8"], ["0"])
     await expect(page.locator("#detail-fields")).to_have_attribute("open", "")
@@ -181,7 +181,7 @@ async def test_a_size_of_ones_own_begins_with_the_size_before(page, site):
 async def test_a_type_of_gpu_asks_for_one_and_a_typed_time_for_no_other(page, site):
     await page.goto(f"{site}/new-slurm")
     await page.locator("#detail-fields > summary").click()
-    await page.locator("#gpus-0").check(force=True)
+    await _asked(page, page.locator("#gpus-0").check(force=True))
     fields = await _asked(page, page.get_by_role("radio", name="H100").check(force=True))
     assert (fields["gpus"], fields["gpu_type"]) == (["1"], ["h100"])
     fields = await _asked(page, page.get_by_label("Exact time").fill("1.5"))
