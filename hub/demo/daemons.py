@@ -119,6 +119,7 @@ class Daemon:
         SiteError
             If it does not run.
         """
+        self._running()
         self._signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
@@ -142,10 +143,17 @@ class Daemon:
             self._wrapper.send_signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            self._running().send_signal(number)
+        # It may have ended, also by the signal before.
+        if process := self._find():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
 
     def _running(self) -> psutil.Process:
+        if process := self._find():
+            return process
+        raise self._error(f"{self.name} does not run.")
+
+    def _find(self) -> psutil.Process | None:
         deadline = time.monotonic() + _FORK_S
         while self._wrapper is not None and self.is_running:
             if self._process is not None:
@@ -157,7 +165,7 @@ class Daemon:
                 raise self._error(self._failure("did not start"))
             else:
                 time.sleep(_PROBE_S)
-        raise self._error(f"{self.name} does not run.")
+        return None
 
     def _failure(self, what: str) -> str:
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]

@@ -43,7 +43,11 @@ _SAMPLE_S = 0.005
 _LOOK_AFTER_S = 0.010
 """Steps shorter than this are not looked at."""
 
-_HUB_READS = re.compile(r"load_config_file .*/traitlets/config/application\.py:")
+_PUTS_TOGETHER = re.compile(
+    r"__init__ hub/app\.py:"
+    r"|load_config_file .*/traitlets/config/application\.py:"
+    r"|initialize .*/jupyterhub/app\.py:"
+)
 _HUB_RUNS = re.compile(r"\S+ .*/(?:bin/jupyterhub|jupyterhub/app\.py):")
 _DATABASE = re.compile(r"do_(?:commit|execute|rollback) .*/sqlalchemy/engine/")
 
@@ -239,7 +243,7 @@ def read_report(report: Path) -> list[Violation]:
 
 
 def _is_setup(stack: tuple[str, ...]) -> bool:
-    if any(line.startswith("__init__ hub/app.py:") or _HUB_READS.match(line) for line in stack):
+    if any(_PUTS_TOGETHER.match(line) for line in stack):
         return True
     is_hub = any(_HUB_RUNS.match(line) for line in stack)
     return is_hub and any(_DATABASE.match(line) for line in stack)

@@ -40,6 +40,20 @@ def test_one_that_was_just_started_can_be_ended(tmp_path, end):
     assert not psutil.pid_exists(wrapper)
 
 
+def test_one_that_ends_between_two_signals_is_ended(tmp_path, monkeypatch):
+    daemon = _daemon(tmp_path, "exec sleep 600")
+    daemon.start()
+    send = psutil.Process.send_signal
+
+    def send_and_wait(process, number):
+        send(process, number)
+        _becomes(lambda: not daemon.is_running)
+
+    monkeypatch.setattr(psutil.Process, "send_signal", send_and_wait)
+    daemon.stop()
+    assert not daemon.is_running
+
+
 def test_one_that_is_frozen_goes_on_when_thawed(tmp_path):
     daemon = _daemon(tmp_path, "exec sleep 600")
     daemon.start()

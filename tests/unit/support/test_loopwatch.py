@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import hashlib
 import importlib.util
+import json
 import subprocess
 import sys
 import threading
@@ -143,3 +144,21 @@ def test_another_process_writes_what_it_finds(tmp_path):
 
 def test_no_report_is_no_violation(tmp_path):
     assert read_report(tmp_path / "none") == []
+
+
+@pytest.mark.parametrize(
+    ("caller", "counts"),
+    [
+        ("initialize /lib/jupyterhub/app.py:3539", False),  # before the hub serves anybody
+        ("start /lib/jupyterhub/app.py:3700", True),
+    ],
+)
+def test_what_the_hub_does_before_it_serves_does_not_count(tmp_path, caller, counts):
+    report = tmp_path / "violations.jsonl"
+    row = {
+        "milliseconds": 120,
+        "where": "Wire.__init__",
+        "stack": ["__init__ hub/identity/wire.py:51", caller],
+    }
+    report.write_text(json.dumps(row) + "\n")
+    assert bool(read_report(report)) is counts
