@@ -124,9 +124,8 @@ class Daemon:
 
     def thaw(self) -> None:
         """Let it go on (SIGCONT)."""
-        if self.is_running:
-            self._signal(signal.SIGCONT)
-            self._continue_wrapper()
+        self._signal(signal.SIGCONT)
+        self._continue_wrapper()
 
     def _end(self, number: signal.Signals, timeout_s: float) -> None:
         if self._wrapper is None or not self.is_running:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hub.demo.guacd import GuacdRootError, prepare_guacd
-from hub.demo.install import DESKTOP_ENVIRONMENT, DESKTOP_PACKAGES
+from hub.demo.install import DESKTOP_ENVIRONMENT, DESKTOP_HINT
 from spawners.local.bubblewrap import probe
 from spawners.session.desktop import missing
 
@@ -39,13 +39,13 @@ def prepare_desktops(say: Callable[[str], None]) -> Desktops | None:
     """Look at this machine, and fetch guacd if it has none; None where desktops cannot run. Blocking."""
     isolation = probe("auto")
     if isolation.kind != "bubblewrap":
-        say(f"no desktops: {isolation.reason} ({DESKTOP_PACKAGES})")
+        say(f"no desktops: {isolation.reason} ({DESKTOP_HINT})")
         return None
     if lacking := missing():
-        say(f"no desktops: {', '.join(lacking)} are not installed ({DESKTOP_PACKAGES})")
+        say(f"no desktops: {', '.join(lacking)} are not installed ({DESKTOP_HINT})")
         return None
     if not DESKTOP_ENVIRONMENT.exists():
-        say(f"no desktops: their environment was left out when this was installed ({DESKTOP_PACKAGES})")
+        say(f"no desktops: their environment was left out when this was installed ({DESKTOP_HINT})")
         return None
     if shutil.which("guacd"):
         return Desktops(None)

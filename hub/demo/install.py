@@ -28,7 +28,7 @@ SESSION_ENVIRONMENT = ROOT / "build/environments/pan-core"
 DESKTOP_ENVIRONMENT = ROOT / "build/environments/pan-desktop"
 PROXY = ROOT / "node_modules/configurable-http-proxy/bin/configurable-http-proxy"
 
-DESKTOP_PACKAGES = "on Debian and Ubuntu, as root: make desktop-packages"
+DESKTOP_HINT = "on Debian and Ubuntu, as root: make desktop-packages"
 
 OLDEST_PYTHON = (3, 11)
 OLDEST_NODE = 20
@@ -165,9 +165,9 @@ def _environment_step(prefix: Path, image: str, title: str, lacking: Callable[[]
 def _no_compiler() -> str:
     """Why fisx, which PyMca needs and which mostly comes as source, cannot be built; empty: it can."""
     if not any(map(shutil.which, ("c++", "g++", "clang++"))):
-        return f"there is no C++ compiler ({DESKTOP_PACKAGES})"
+        return f"there is no C++ compiler ({DESKTOP_HINT})"
     if not Path(sysconfig.get_path("include"), "Python.h").exists():
-        return f"Python's header files are not there ({DESKTOP_PACKAGES})"
+        return f"Python's header files are not there ({DESKTOP_HINT})"
     return ""
 
 

@@ -93,7 +93,9 @@ class _Cull(_Open):
     maxAge: Count = None  # noqa: N815
 
 
-class _Values(_Open):
+class ValuesShape(_Open):
+    """Parts of a values file."""
+
     hub: _Hub | None = None
     singleuser: _Singleuser | None = None
     scheduling: _Scheduling | None = None
@@ -113,12 +115,14 @@ class _Option(_Open):
     unlisted_choice: _UnlistedChoice | None = None
 
 
-class _Profile(_Open):
+class ProfileShape(_Open):
+    """One of a ``profile_list``."""
+
     profile_options: dict[str, _Option] | None = None
 
 
-class _Traits(_Open):
-    """Those that are looked into."""
+class TraitsShape(_Open):
+    """Traits that are looked into, by whatever set them."""
 
     image: Scalar = None
     default_url: Scalar = None
@@ -154,42 +158,16 @@ def check_text_keys(content: Any) -> None:
         raise SourceError(_words("", first["loc"][1::2], first["msg"])) from error
 
 
-def check_values(values: Any, where: str) -> None:
-    """Parts of a values file.
+def check(shape: type[BaseModel], content: Any, where: str) -> None:
+    """What stands at a place has one of the shapes above.
 
     Raises
     ------
     SourceError
-        If one is of another kind.
+        If a part of it is of another kind.
     """
-    _check(_Values, values, where)
-
-
-def check_profile(profile: Any, where: str) -> None:
-    """One of a ``profile_list``.
-
-    Raises
-    ------
-    SourceError
-        If one of its parts is of another kind.
-    """
-    _check(_Profile, profile, where)
-
-
-def check_traits(traits: Any, where: str) -> None:
-    """Traits, by whatever set them.
-
-    Raises
-    ------
-    SourceError
-        If one is of another kind.
-    """
-    _check(_Traits, traits, where)
-
-
-def _check(model: type[BaseModel], content: Any, where: str) -> None:
     try:
-        model.model_validate(content)
+        shape.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
         place = [part for part in first["loc"] if "[" not in str(part)]  # without the kinds of a union

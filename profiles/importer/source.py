@@ -10,7 +10,14 @@ from typing import Any, Final
 import yaml
 
 from profiles.importer.notes import Notes
-from profiles.importer.shapes import SourceError, check_profile, check_text_keys, check_traits, check_values
+from profiles.importer.shapes import (
+    ProfileShape,
+    SourceError,
+    TraitsShape,
+    ValuesShape,
+    check,
+    check_text_keys,
+)
 
 Traits = dict[str, Any]
 """Traits of KubeSpawner by name."""
@@ -116,13 +123,12 @@ def source_of(content: Any) -> Source:
 
 
 def _of_values(values: Mapping[str, Any], prefix: str) -> Source:
-    check_values(values, prefix.rstrip("."))
+    check(ValuesShape, values, prefix.rstrip("."))
     notes = Notes()
     singleuser = values.get("singleuser") or {}
     where = f"{prefix}singleuser"
     traits = _hubs_own(values.get("hub") or {}, f"{prefix}hub", notes)
     traits |= _own_traits(singleuser, where, notes)
-    check_traits(traits, where)
     listed = traits.pop("profile_list", None)
     found = Source(traits, _profiles(singleuser.get("profileList") or listed or [], where), notes)
     found.storage = dict(singleuser.get("storage") or {})
@@ -142,7 +148,9 @@ def _hubs_own(hub: Mapping[str, Any], where: str, notes: Notes) -> Traits:
     config = hub.get("config") or {}
     traits: Traits = {}
     for name in ("Spawner", "KubeSpawner"):
-        traits |= config.get(name) or {}
+        set_there = config.get(name) or {}
+        check(TraitsShape, set_there, f"{where}.config.{name}")
+        traits |= set_there
     for name, code in (hub.get("extraConfig") or {}).items():
         about = " (it speaks of KubeSpawner)" if "Spawner" in str(code) else ""
         notes.add(f"{where}.extraConfig.{name}", f"is code{about}: look at what it does to sessions")
@@ -170,7 +178,7 @@ def _own_traits(singleuser: Mapping[str, Any], where: str, notes: Notes) -> Trai
     image = singleuser.get("image") or {}
     if image.get("name"):
         traits["image"] = f"{image['name']}:{image['tag']}" if image.get("tag") else image["name"]
-    check_traits(traits, where)
+    check(TraitsShape, traits, where)
     traits["tolerations"] = [*as_list(traits.get("tolerations")), *_DEDICATED]
     return traits
 
@@ -239,7 +247,7 @@ def _profiles(listed: Any, where: str) -> dict[str, dict[str, Any]]:
     for name, profile in items:
         if not isinstance(profile, Mapping) or not (profile.get("display_name") or name):
             raise SourceError(f"{where} has something that is no profile: {str(profile)[:80]}")
-        check_profile(profile, f"{where} {str(name or profile['display_name'])[:80]}")
+        check(ProfileShape, profile, f"{where} {str(name or profile['display_name'])[:80]}")
         known = str(profile.get("slug") or name or profile["display_name"])
         while known in found:
             known += "-2"

@@ -11,7 +11,7 @@ from itertools import islice, product
 from typing import Any
 
 from profiles.importer.notes import Notes
-from profiles.importer.shapes import check_traits
+from profiles.importer.shapes import TraitsShape, check
 from profiles.importer.source import Source, Traits
 
 _MOST = 500
@@ -103,7 +103,7 @@ def _of_profile(name: str, profile: Mapping[str, Any], source: Source) -> Iterat
                 text = "asks for groups twice; only those that are named both times may take the choice"
                 notes.add(where, text)
             allowed = _both(allowed, choice.groups)
-        check_traits(traits, where)
+        check(TraitsShape, traits, where)
         if allowed == ():
             notes.add(where, "no group may take both the profile and one of its choices; that was left out")
             continue

@@ -43,11 +43,9 @@ _SAMPLE_S = 0.005
 _LOOK_AFTER_S = 0.010
 """Steps shorter than this are not looked at."""
 
-_PUTS_TOGETHER = re.compile(
-    r"__init__ hub/app\.py:"
-    r"|load_config_file .*/traitlets/config/application\.py:"
-    r"|initialize .*/jupyterhub/app\.py:"
-)
+_PUTS_TOGETHER = re.compile(r"__init__ hub/app\.py:|load_config_file .*/traitlets/config/application\.py:")
+_HUB_BEGINS = re.compile(r"initialize .*/jupyterhub/app\.py:")
+_IMPORTS = re.compile(r"\S+ <frozen importlib\._bootstrap>:")
 _HUB_RUNS = re.compile(r"\S+ .*/(?:bin/jupyterhub|jupyterhub/app\.py):")
 _DATABASE = re.compile(r"do_(?:commit|execute|rollback) .*/sqlalchemy/engine/")
 
@@ -232,8 +230,8 @@ def _watched(report: Path) -> Path:
 def read_report(report: Path) -> list[Violation]:
     """Violations that other processes wrote; none if there is no file.
 
-    Those while the service or the hub is put together are left out: they serve nobody yet. So are waits
-    of the hub for its own database, which JupyterHub asks in its loop.
+    Those while the service or the hub is put together are left out: they serve nobody yet. So are imports
+    while the hub begins, and waits of the hub for its own database, which JupyterHub asks in its loop.
     """
     if not report.exists():
         return []
@@ -243,10 +241,10 @@ def read_report(report: Path) -> list[Violation]:
 
 
 def _is_setup(stack: tuple[str, ...]) -> bool:
-    if any(_PUTS_TOGETHER.match(line) for line in stack):
-        return True
-    is_hub = any(_HUB_RUNS.match(line) for line in stack)
-    return is_hub and any(_DATABASE.match(line) for line in stack)
+    def has(frame: re.Pattern[str]) -> bool:
+        return any(frame.match(line) for line in stack)
+
+    return has(_PUTS_TOGETHER) or (has(_HUB_BEGINS) and has(_IMPORTS)) or (has(_HUB_RUNS) and has(_DATABASE))
 
 
 def _waited_for_a_core(native_id: int) -> float:

@@ -466,6 +466,7 @@ def test_what_is_no_plain_yaml_is_refused(tmp_path, capsys, text):
         ("[{display_name: A, profile_options: {a: x}}]", "profile_list A.profile_options.a"),
         ("[{display_name: A, kubespawner_override: {cpu_limit: [1]}}]", "profile A.cpu_limit"),
         ("hub: {config: x}", "hub.config"),
+        ("hub: {config: {KubeSpawner: {cpu_limit: [1]}}}", "hub.config.KubeSpawner.cpu_limit"),
         ("{cull: {timeout: [1]}, singleuser: {}}", "cull.timeout"),
         ("singleuser: {nodeSelector: {1: a}}", "singleuser.nodeSelector.1"),
         ("singleuser: &a {cmd: [*a]}", "singleuser.cmd"),
