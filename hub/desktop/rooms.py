@@ -198,7 +198,7 @@ class Room:
             target = self._target
             reader, writer, connected = await self._shake(target.protocol, values, facts, needs=target.needs)
             try:
-                await until_drawn(reader, connected.rest)
+                await until_drawn(reader, connected.rest, carrying)
             except BaseException:
                 writer.close()
                 raise

@@ -17,17 +17,34 @@ _STAY_S = 12.0
 
 _LEAVE_S = 1.0
 
+_SAY_S = 2.0
+"""Time for guacd to say why, once the way to the desktop has ended before the first picture."""
 
-async def until_drawn(reader: StreamReader, rest: bytes) -> None:
+
+async def until_drawn(reader: StreamReader, rest: bytes, carrying: asyncio.Future[None]) -> None:
     """Read until guacd's first ``sync``: from then on the desktop is there. ``rest`` was read before.
 
-    ``ready`` says nothing of the desktop: guacd sends it before it connects to it.
+    ``ready`` says nothing of the desktop: guacd sends it before it connects to it. ``carrying`` is done when
+    the way to the desktop has ended. guacd (seen with 1.3.0) may keep silent about that, and its connection
+    open: a desktop that refuses quickly fails before guacd counts who asked for it, and nobody hears why.
 
     Raises
     ------
     HandshakeError
-        If guacd says an error, or closes, before that.
+        If guacd says an error, or closes, before that, or says nothing of a desktop that is gone.
     """
+    drawing = asyncio.create_task(_read_until_drawn(reader, rest))
+    try:
+        await asyncio.wait((drawing, carrying), return_when=asyncio.FIRST_COMPLETED)
+        async with asyncio.timeout(_SAY_S):
+            await drawing
+    except TimeoutError as error:
+        raise HandshakeError(Status.UPSTREAM_NOT_FOUND, "the desktop closed, guacd says nothing") from error
+    finally:
+        drawing.cancel()
+
+
+async def _read_until_drawn(reader: StreamReader, rest: bytes) -> None:
     buffer = rest
     try:
         while True:

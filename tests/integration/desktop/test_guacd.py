@@ -67,8 +67,12 @@ async def test_nobody_reaches_it_from_outside(guacd: Guacd) -> None:
     assert _inside(guacd, "ns/net") != Path("/proc/self/ns/net").stat().st_ino
 
 
-async def test_it_reaches_nothing_but_joins(guacd: Guacd) -> None:
-    """Neither the loopback of the machine nor its addresses; the positive case is the drawn desktop."""
+async def test_it_reaches_nothing_but_joins(guacd: Guacd, caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the loopback of the machine nor its addresses; the positive case is the drawn desktop.
+
+    guacd's log says when it gave up: 1.3.0 now and then forgets to tell who asked, as when one fails early.
+    """
+    caplog.set_level("INFO")
     came: list[str] = []
 
     async def note(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -78,11 +82,12 @@ async def test_it_reaches_nothing_but_joins(guacd: Guacd) -> None:
     server = await asyncio.start_server(note, "0.0.0.0", 0)
     async with server:
         port = server.sockets[0].getsockname()[1]
-        for host in {"127.0.0.1", _own_address()}:
+        for host in ("127.0.0.1", _own_address()):
             reader, writer = await guacd.connect()
             with closing(writer):
                 await shake_hands(reader, writer, "vnc", {"hostname": host, "port": str(port)})
-                assert (await until(reader, "error", "sync"))[0] == "error"
+                await _said(caplog, "Unable to connect to VNC server")
+            caplog.clear()
     assert not came
     routes = Path(f"/proc/{_first_process(guacd)}/net/route").read_text().splitlines()
     interfaces = Path(f"/proc/{_first_process(guacd)}/net/dev").read_text().splitlines()
@@ -141,9 +146,7 @@ async def test_it_writes_nothing_outside(
     evil = {"recording-path": str(target), "create-recording-path": "true", "recording-name": "r"}
     async with _shown(guacd, machine, **evil) as (reader, _):
         await until(reader, "sync")
-    async with asyncio.timeout(_DEADLINE_S):
-        while not any("recording" in record.getMessage().lower() for record in caplog.records):
-            await asyncio.sleep(0.05)
+    await _said(caplog, "recording")
     assert not list(tmp_path.iterdir())
 
 
@@ -204,9 +207,8 @@ async def test_its_log_names_no_connection(
     reader, writer = await guacd.connect()
     with closing(writer):
         ready = await shake_hands(reader, writer, "vnc", {"hostname": "127.0.0.1", "port": "1"})
-        await until(reader, "error", "disconnect")
+        await _said(caplog, "Unable to connect")
     said = " ".join(record.getMessage() for record in caplog.records)
-    assert "Unable to connect" in said
     assert ready[1] not in said
 
 
@@ -360,6 +362,13 @@ class _Shown:
 
         with closing(writer), closing(there_writer):
             await asyncio.gather(copy(reader, there_writer), copy(there_reader, writer))
+
+
+async def _said(caplog: pytest.LogCaptureFixture, text: str) -> None:
+    """Wait until a line of the log has this text."""
+    async with asyncio.timeout(_DEADLINE_S):
+        while not any(text in record.getMessage() for record in caplog.records):
+            await asyncio.sleep(0.05)
 
 
 async def _answers(guacd: Guacd) -> bool:

@@ -18,6 +18,7 @@ from hub.desktop.models import Decision, Role
 from hub.desktop.rooms import Entered, Room, Rooms
 from hub.desktop.settings import WorkstationSettings
 from hub.desktop.status import Status
+from hub.desktop.targets import CarryEnd
 from hub.desktop.workstations import Workstation
 from tests.support.guacd import OneForAll, instruction, running_guacd, until
 from tests.support.workstations import Machine, account, free_port, rdp_machine, ssh_machine, vnc_machine
@@ -36,7 +37,10 @@ async def guacd() -> AsyncIterator[Guacd]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def rooms(guacd: Guacd) -> AsyncIterator[Rooms]:
-    running = Rooms(OneForAll(guacd), lambda desktop, end: None)
+    async def on_end(display: object, end: CarryEnd) -> None:
+        """Nobody has to be told."""
+
+    running = Rooms(OneForAll(guacd), on_end)
     yield running
     await running.aclose()
 
@@ -143,6 +147,16 @@ async def test_a_machine_that_is_off_is_told(rooms: Rooms, monkeypatch: pytest.M
     monkeypatch.setattr("hub.desktop.rooms._ASK_AGAIN_S", (0.0,))
     end = await _end_of(rooms, _settings("vnc", free_port()))
     assert end.status is Status.UPSTREAM_NOT_FOUND
+
+
+async def test_a_machine_that_closes_at_once_is_told(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when guacd says nothing, as it may: nobody waits until the room is given up."""
+    monkeypatch.setattr("hub.desktop.rooms._MAKE_S", None)
+    async with await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        async with asyncio.timeout(60):
+            end = await _end_of(rooms, _settings("vnc", port))
+    assert end.status in {Status.UPSTREAM_NOT_FOUND, Status.UPSTREAM_ERROR}
 
 
 async def test_rdp_is_shown(rooms: Rooms, rdp: Machine) -> None:
