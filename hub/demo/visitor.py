@@ -23,6 +23,12 @@ from hub.settings import SERVICE_PREFIX
 
 _CELL_TIMEOUT_S = 180.0
 
+_OPENS_S = 60.0
+"""Time for the hub to enter the way to a session that answers. Until then it shows a page of progress, which
+a browser leaves by itself."""
+
+_LOOK_S = 0.1
+
 
 class VisitError(Exception):
     """Something that a person does did not work; the text says what."""
@@ -114,7 +120,7 @@ class Visitor:
                 raise VisitError(f"{launch_id} is {launch['state']}: {why}")
             if asyncio.get_running_loop().time() > deadline:
                 raise VisitError(f"{launch_id} is still {launch.get('state')} after {timeout_s:.0f} s")
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(_LOOK_S)
 
     async def files_of(self, launch: Mapping[str, Any], folder: str) -> set[str]:
         """Names in a folder of the session's home, as its JupyterLab lists them.
@@ -160,9 +166,18 @@ class Visitor:
 
     async def _open(self, launch: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
         base = f"/user/{self.username}/{launch['server_name']}/"
-        opened = await self._client.get(f"{base}lab")
-        if opened.status_code != 200:
-            raise VisitError(f"JupyterLab answered {opened.status_code}")
+        shown = ""
+        try:
+            async with asyncio.timeout(_OPENS_S):
+                while not shown.startswith(base):
+                    opened = await self._client.get(f"{base}lab")
+                    if opened.status_code != 200:
+                        raise VisitError(f"JupyterLab answered {opened.status_code}")
+                    shown = opened.url.path
+                    if not shown.startswith(base):
+                        await asyncio.sleep(_LOOK_S)
+        except TimeoutError as error:
+            raise VisitError(f"JupyterLab does not open: the hub shows {shown or 'nothing'}") from error
         return base, {"X-XSRFToken": self._xsrf(base), "Sec-Fetch-Mode": "cors"}
 
     async def _run(self, base: str, headers: Mapping[str, str], path: str, sources: Sequence[str]) -> CellRun:

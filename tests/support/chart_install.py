@@ -310,13 +310,20 @@ def _make_volume(
 
 
 def _remove(release: Installed) -> None:
-    """Everything that is left, with the finalizers of pods that nobody settles any more."""
+    """Everything that is left, with the finalizers of pods that nobody settles any more.
+
+    A namespace goes in its own time; the port of the node that its services hold is the next release's.
+    """
     api = release.cluster.api
     with contextlib.suppress(KubernetesDemoError):
         for pod in release.objects("pods", release.sessions):
             path = f"/api/v1/namespaces/{release.sessions}/pods/{pod['metadata']['name']}"
             gone = {"metadata": {"finalizers": None}}
             api.request("PATCH", path, gone, content_type="application/merge-patch+json")
+    with contextlib.suppress(KubernetesDemoError):
+        for service in release.objects("services"):
+            path = f"/api/v1/namespaces/{release.namespace}/services/{service['metadata']['name']}"
+            api.request("DELETE", path)
     for path in left_behind(release):
         with contextlib.suppress(KubernetesDemoError):
             api.request("DELETE", path)
