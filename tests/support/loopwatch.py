@@ -5,7 +5,8 @@ else on the loop does. A watchdog thread samples the stack of every running step
 time in which our code kept the loop: CPU time of the loop's own thread, and time asleep inside one
 call (``time.sleep``, a file, a lock). What the machine takes is not charged: waiting for a core is
 no CPU time and is subtracted from sleep by the kernel's own count; time in which the watchdog itself
-did not run counts only as CPU time; collecting garbage is subtracted.
+did not run counts only as CPU time; collecting garbage is subtracted; CPU time counts as that of a core
+that nobody shares.
 
 A step is charged to the innermost frame of our packages. Steps whose innermost coroutine is a
 test's are left out: there the test blocks by calling plain functions, not we.
@@ -35,9 +36,15 @@ VARIABLE = "PANHUB_LOOPWATCH"
 
 _TESTS = f"{os.sep}tests{os.sep}"
 
-LIMIT_S = 0.100
-"""What a person begins to notice. Half of it would be better; but CPU time too is longer on a slow machine,
-and twice as long where another thread shares the core."""
+LIMIT_S = 0.050
+"""Longest that a step may compute: as CPU time of a core that nobody shares, by `slowness`."""
+
+_ASLEEP_LIMIT_S = 0.100
+"""Longest that a step may take with the time it sleeps. Some of that is the machine's, as when a new thread,
+or the one with the interpreter's lock, waits for a core."""
+
+_YARDSTICK_S = 0.0005
+"""CPU time of `_yardstick` on such a core."""
 
 _SAMPLE_S = 0.005
 _LOOK_AFTER_S = 0.010
@@ -74,6 +81,8 @@ class _Step:
     cpu_seen: float
     seen: float
     waited: float = 0.0
+    ran: float = 0.0
+    slept: float = 0.0
     leaf: tuple[int, int] | None = None
     charged: dict[str, float] = field(default_factory=dict)
     stacks: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -144,11 +153,13 @@ class LoopWatch:
             self._steps.pop(ident, None)
         else:
             self._steps[ident] = step.outer
-        total = sum(step.charged.values())
-        if total <= LIMIT_S:
+        if step.ran + step.slept <= LIMIT_S:
+            return
+        ran = step.ran / slowness()
+        if ran <= LIMIT_S and ran + step.slept <= _ASLEEP_LIMIT_S:
             return
         where = max(step.charged, key=step.charged.__getitem__)
-        violation = Violation(round(total * 1000), where, step.stacks[where])
+        violation = Violation(round((ran + step.slept) * 1000), where, step.stacks[where])
         with self._lock:
             self._found.append(violation)
         if self._report is not None:
@@ -183,12 +194,14 @@ class LoopWatch:
         ran = cpu - step.cpu_seen
         slept = now - step.seen - ran - (waited - step.waited if step.waited else 0.0)
         is_asleep = leaf == step.leaf and ran < 0.001
-        charge = ran + (min(max(slept, 0.0), _MOST_PER_SAMPLE_S) if is_asleep else 0.0)
+        slept = min(max(slept, 0.0), _MOST_PER_SAMPLE_S) if is_asleep else 0.0
         step.leaf, step.cpu_seen, step.seen, step.waited = leaf, cpu, now, waited
         blamed = self._blame(frame)
         if blamed is not None:
             where = f"{blamed.f_code.co_qualname} ({_place(blamed)})"
-            step.charged[where] = step.charged.get(where, 0.0) + charge
+            step.charged[where] = step.charged.get(where, 0.0) + ran + slept
+            step.ran += ran
+            step.slept += slept
             step.stacks.setdefault(where, tuple(_stack(frame)))
 
     def _blame(self, leaf: FrameType) -> FrameType | None:
@@ -245,6 +258,23 @@ def _is_setup(stack: tuple[str, ...]) -> bool:
         return any(frame.match(line) for line in stack)
 
     return has(_PUTS_TOGETHER) or (has(_HUB_BEGINS) and has(_IMPORTS)) or (has(_HUB_RUNS) and has(_DATABASE))
+
+
+def slowness() -> float:
+    """How many times as much CPU time a step takes just now as on a core that nobody shares; at least 1.
+
+    A slow machine, or another thread on the same core, makes all that is computed take longer.
+    """
+    began = time.thread_time()
+    for _ in range(3):
+        _yardstick()
+    return max((time.thread_time() - began) / 3 / _YARDSTICK_S, 1.0)
+
+
+def _yardstick() -> int:
+    """Do some work of the kind that steps do: numbers, texts, look-ups."""
+    words = {str(number): number for number in range(3000)}
+    return sum(words[word] for word in sorted(words))
 
 
 def _waited_for_a_core(native_id: int) -> float:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.loopwatch import LoopWatch, environment, read_report
+from tests.support.loopwatch import LoopWatch, environment, read_report, slowness
 
 OURS = """
 import asyncio, hashlib, re, time
@@ -80,9 +80,26 @@ def test_a_step_of_ours_that_keeps_the_loop_is_found(ours, watch, name):
     assert "module.py" in found[0].where
 
 
+@pytest.mark.parametrize(("times", "is_found"), [(1.0, True), (2.0, False)])
+def test_what_a_slow_core_adds_does_not_count(ours, watch, monkeypatch, times, is_found):
+    monkeypatch.setattr("tests.support.loopwatch.slowness", lambda: times)
+    asyncio.run(ours.burns(0.08))
+    assert bool(watch.take()) is is_found
+
+
+def test_no_core_counts_as_faster_than_one_that_nobody_shares():
+    assert 1 <= slowness() < 100
+
+
 @pytest.mark.parametrize(
     ("name", "seconds"),
-    [("burns", 0.02), ("sleeps", 0.02), ("waits_in_a_thread", 0.2), ("many_short_steps", 0.3)],
+    [
+        ("burns", 0.02),
+        ("sleeps", 0.02),
+        ("sleeps", 0.07),
+        ("waits_in_a_thread", 0.2),
+        ("many_short_steps", 0.3),
+    ],
 )
 def test_what_leaves_the_loop_free_is_not(ours, watch, name, seconds):
     asyncio.run(getattr(ours, name)(seconds))
