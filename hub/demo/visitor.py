@@ -166,19 +166,23 @@ class Visitor:
 
     async def _open(self, launch: Mapping[str, Any]) -> tuple[str, dict[str, str]]:
         base = f"/user/{self.username}/{launch['server_name']}/"
-        shown = ""
+        shown = "nothing"
         try:
             async with asyncio.timeout(_OPENS_S):
-                while not shown.startswith(base):
-                    opened = await self._client.get(f"{base}lab")
-                    if opened.status_code != 200:
-                        raise VisitError(f"JupyterLab answered {opened.status_code}")
-                    shown = opened.url.path
-                    if not shown.startswith(base):
-                        await asyncio.sleep(_LOOK_S)
+                while True:
+                    shown = await self._shown_at(f"{base}lab")
+                    if shown.startswith(base):
+                        return base, {"X-XSRFToken": self._xsrf(base), "Sec-Fetch-Mode": "cors"}
+                    await asyncio.sleep(_LOOK_S)
         except TimeoutError as error:
-            raise VisitError(f"JupyterLab does not open: the hub shows {shown or 'nothing'}") from error
-        return base, {"X-XSRFToken": self._xsrf(base), "Sec-Fetch-Mode": "cors"}
+            raise VisitError(f"JupyterLab does not open: the hub shows {shown}") from error
+
+    async def _shown_at(self, path: str) -> str:
+        """Where a browser ends that goes to a page of a session."""
+        opened = await self._client.get(path)
+        if opened.status_code != 200:
+            raise VisitError(f"JupyterLab answered {opened.status_code}")
+        return opened.url.path
 
     async def _run(self, base: str, headers: Mapping[str, str], path: str, sources: Sequence[str]) -> CellRun:
         session = {"path": path, "type": "notebook", "name": "", "kernel": {"name": "python3"}}
