@@ -5,8 +5,8 @@ else on the loop does. A watchdog thread samples the stack of every running step
 time in which our code kept the loop: CPU time of the loop's own thread, and time asleep inside one
 call (``time.sleep``, a file, a lock). What the machine takes is not charged: waiting for a core is
 no CPU time and is subtracted from sleep by the kernel's own count; time in which the watchdog itself
-did not run counts only as CPU time; collecting garbage is subtracted; CPU time counts as that of a core
-that nobody shares.
+did not run counts only as CPU time; collecting garbage is subtracted. Up to a limit of its own for all of
+it, CPU time counts as that of a core that nobody shares.
 
 A step is charged to the innermost frame of our packages. Steps whose innermost coroutine is a
 test's are left out: there the test blocks by calling plain functions, not we.
@@ -39,9 +39,9 @@ _TESTS = f"{os.sep}tests{os.sep}"
 LIMIT_S = 0.050
 """Longest that a step may compute: as CPU time of a core that nobody shares, by `slowness`."""
 
-_ASLEEP_LIMIT_S = 0.100
-"""Longest that a step may take with the time it sleeps. Some of that is the machine's, as when a new thread,
-or the one with the interpreter's lock, waits for a core."""
+_IN_ALL_LIMIT_S = 0.100
+"""Longest that a step may keep the loop in all, on whatever core. Some of the time that it sleeps is the
+machine's, as when a new thread, or the one with the interpreter's lock, waits for a core."""
 
 _YARDSTICK_S = 0.0005
 """CPU time of `_yardstick` on such a core."""
@@ -82,7 +82,6 @@ class _Step:
     seen: float
     waited: float = 0.0
     ran: float = 0.0
-    slept: float = 0.0
     leaf: tuple[int, int] | None = None
     charged: dict[str, float] = field(default_factory=dict)
     stacks: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -153,13 +152,11 @@ class LoopWatch:
             self._steps.pop(ident, None)
         else:
             self._steps[ident] = step.outer
-        if step.ran + step.slept <= LIMIT_S:
-            return
-        ran = step.ran / slowness()
-        if ran <= LIMIT_S and ran + step.slept <= _ASLEEP_LIMIT_S:
+        total = sum(step.charged.values())
+        if total <= _IN_ALL_LIMIT_S and (step.ran <= LIMIT_S or step.ran / slowness() <= LIMIT_S):
             return
         where = max(step.charged, key=step.charged.__getitem__)
-        violation = Violation(round((ran + step.slept) * 1000), where, step.stacks[where])
+        violation = Violation(round(total * 1000), where, step.stacks[where])
         with self._lock:
             self._found.append(violation)
         if self._report is not None:
@@ -201,7 +198,6 @@ class LoopWatch:
             where = f"{blamed.f_code.co_qualname} ({_place(blamed)})"
             step.charged[where] = step.charged.get(where, 0.0) + ran + slept
             step.ran += ran
-            step.slept += slept
             step.stacks.setdefault(where, tuple(_stack(frame)))
 
     def _blame(self, leaf: FrameType) -> FrameType | None:

@@ -80,10 +80,12 @@ def test_a_step_of_ours_that_keeps_the_loop_is_found(ours, watch, name):
     assert "module.py" in found[0].where
 
 
-@pytest.mark.parametrize(("times", "is_found"), [(1.0, True), (2.0, False)])
-def test_what_a_slow_core_adds_does_not_count(ours, watch, monkeypatch, times, is_found):
+@pytest.mark.parametrize(
+    ("times", "seconds", "is_found"), [(1.0, 0.08, True), (2.0, 0.08, False), (9.0, 0.2, True)]
+)
+def test_what_a_slow_core_adds_counts_only_in_all(ours, watch, monkeypatch, times, seconds, is_found):
     monkeypatch.setattr("tests.support.loopwatch.slowness", lambda: times)
-    asyncio.run(ours.burns(0.08))
+    asyncio.run(ours.burns(seconds))
     assert bool(watch.take()) is is_found
 
 
